@@ -1,0 +1,17 @@
+"""Errors that a user can act on: what was expected, what was found, and where."""
+
+
+class SsldmError(Exception):
+    """Base of all errors raised on purpose; the command line prints it as one line and exits with 2."""
+
+
+class ObservationError(SsldmError):
+    """Observations that cannot be read or do not fit together."""
+
+
+class ModelError(SsldmError):
+    """Weights or a configuration that cannot be loaded."""
+
+
+class ConfigurationError(SsldmError):
+    """A preset or an override that does not describe a valid configuration."""

@@ -1,0 +1,191 @@
+"""The denoiser: a U-Net of spatiotemporal conversion blocks over the latents of all lead frames."""
+
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from ssldm.config import Config
+from ssldm.nn.attention import SpatialAttention
+from ssldm.nn.merge_net import Condition, MergeNetConfig
+from ssldm.nn.residual_block import Resample, ResidualBlock
+from ssldm.nn.stc_block import AttentionKind, STCBlock, build_cascade
+from ssldm.nn.timestep_embedding import timestep_embedding
+
+
+class DenoiserConfig(Config):
+    """Sizes of the denoiser; the defaults are the published ones.
+
+    Attributes:
+        merge_net: the conditions.
+        width: channels at the finest level; `multipliers` gives those of each level.
+        blocks: STC blocks a level on the way down (one more on the way up).
+        attention_reductions: reductions of the latent size (1, 2, 4, …) at which blocks have a cascade.
+        cascade: order of the attentions in a cascade.
+        shift_fraction: reciprocal of the share of channels shifted each way; 0 shifts nothing.
+        spatial_heads, temporal_heads, temporal_head_channels: attention sizes.
+        patch: side of the square of latent pixels folded into channels at the entrance.
+        groups: groups of all group normalisations.
+    """
+
+    merge_net: MergeNetConfig = MergeNetConfig()
+    width: int = 192
+    multipliers: tuple[int, ...] = (1, 2, 2, 4, 4)
+    blocks: int = 2
+    attention_reductions: tuple[int, ...] = (1, 2, 4, 8)
+    cascade: tuple[AttentionKind, ...] = ("spatial", "temporal", "spatial")
+    shift_fraction: int = 8
+    spatial_heads: int = 8
+    temporal_heads: int = 8
+    temporal_head_channels: int = 64
+    patch: int = 1
+    groups: int = 32
+
+    @model_validator(mode="after")
+    def _widths_divide(self) -> Self:
+        for multiplier in self.multipliers:
+            channels = self.width * multiplier
+            if channels % self.groups or channels % self.spatial_heads:
+                raise ValueError(
+                    f"width {self.width}×{multiplier} must divide into {self.groups} groups and {self.spatial_heads} heads"
+                )
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Latent height and width must be multiples of this."""
+        return int(self.patch * 2 ** (len(self.multipliers) - 1))
+
+    def build(self) -> "Denoiser":
+        """A denoiser with fresh weights."""
+        return Denoiser(self)
+
+
+class UpBlock(nn.Module):
+    """An STC block on the way up; the last of a level is followed by one that doubles the size."""
+
+    def __init__(self, block: STCBlock, enlarge: ResidualBlock | None) -> None:
+        super().__init__()
+        self.block = block
+        self.enlarge = enlarge
+
+    def forward(self, x: Tensor, embedding: Tensor, frames: int) -> Tensor:
+        """``(b*t, c, h, w)``, embedding ``(b*t, e)`` → ``(b*t, c', h', w')``"""
+        out: Tensor = self.block(x, embedding, frames)
+        return out if self.enlarge is None else self.enlarge(out, embedding, frames)
+
+
+class Denoiser(nn.Module):
+    """Predicts noise (or velocity, or the clean latents) from noisy latents, timestep and conditions."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.merge_net = config.merge_net.build()
+        embedding = 4 * config.width
+        self.time_embed = nn.Sequential(
+            nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        )
+        latent = config.merge_net.latent_channels
+        folded = config.patch**2
+        self.conv_in = nn.Conv2d(
+            (latent + config.merge_net.channels) * folded, config.width, 3, padding=1
+        )
+
+        def residual(channels: int, out: int, resample: Resample = "none") -> ResidualBlock:
+            return ResidualBlock(
+                channels,
+                out,
+                embedding_channels=embedding,
+                shift_fraction=config.shift_fraction,
+                resample=resample,
+                groups=config.groups,
+            )
+
+        def stc(channels: int, out: int, level: int) -> STCBlock:
+            attends = 2**level in config.attention_reductions
+            cascade = build_cascade(
+                config.cascade if attends else (),
+                out,
+                spatial_heads=config.spatial_heads,
+                temporal_heads=config.temporal_heads,
+                temporal_head_channels=config.temporal_head_channels,
+                groups=config.groups,
+            )
+            return STCBlock(residual(channels, out), cascade)
+
+        channels, last = config.width, len(config.multipliers) - 1
+        skips = [channels]
+        self.down = nn.ModuleList()
+        for level, multiplier in enumerate(config.multipliers):
+            for _ in range(config.blocks):
+                self.down.append(stc(channels, config.width * multiplier, level))
+                channels = config.width * multiplier
+                skips.append(channels)
+            if level < last:
+                self.down.append(STCBlock(residual(channels, channels, "halve")))
+                skips.append(channels)
+        middle_attention = SpatialAttention(channels, config.spatial_heads, config.groups)
+        self.middle = nn.ModuleList(
+            [
+                STCBlock(residual(channels, channels), [middle_attention]),
+                STCBlock(residual(channels, channels)),
+            ]
+        )
+        self.up = nn.ModuleList()
+        for level, multiplier in reversed(list(enumerate(config.multipliers))):
+            for i in range(config.blocks + 1):
+                block = stc(channels + skips.pop(), config.width * multiplier, level)
+                channels = config.width * multiplier
+                doubles = level > 0 and i == config.blocks
+                self.up.append(UpBlock(block, residual(channels, channels, "double") if doubles else None))
+        self.norm_out = nn.GroupNorm(config.groups, channels)
+        self.conv_out = nn.Conv2d(channels, latent * folded, 3, padding=1)
+        self._start_as_identity()
+
+    def _start_as_identity(self) -> None:
+        """Zero the last layer of every residual branch, so that training starts from the identity."""
+        nn.init.zeros_(self.conv_out.weight)
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.conv_out.weight)
+            elif isinstance(module, SpatialAttention):
+                nn.init.zeros_(module.proj_out.weight)
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Condition) -> Tensor:
+        """One call of the network.
+
+        Args:
+            noisy: noisy latents ``(b, t_out, c, h, w)``; h and w multiples of `DenoiserConfig.stride`.
+            timestep: ``(b,)``, 0 to 999.
+            condition: see `Condition`.
+
+        Returns:
+            ``(b, t_out, c, h, w)``
+
+        Raises:
+            ValueError: latents whose size the network cannot halve often enough.
+        """
+        batch, frames, _, height, width = noisy.shape
+        if height % self.config.stride or width % self.config.stride:
+            raise ValueError(
+                f"latent height and width must be multiples of {self.config.stride}, found {height}×{width}"
+            )
+        merged = self.merge_net(noisy, condition).flatten(0, 1)
+        x = self.conv_in(
+            F.pixel_unshuffle(merged, self.config.patch).contiguous(memory_format=torch.channels_last)
+        )
+        embedding = timestep_embedding(timestep, self.config.width).to(x.dtype)
+        embedding = self.time_embed(embedding).repeat_interleave(frames, dim=0)
+        skips = [x]
+        for block in self.down:
+            x = block(x, embedding, frames)
+            skips.append(x)
+        for block in self.middle:
+            x = block(x, embedding, frames)
+        for block in self.up:
+            x = block(torch.cat([x, skips.pop()], dim=1), embedding, frames)
+        x = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.config.patch)
+        return x.unflatten(0, (batch, frames))

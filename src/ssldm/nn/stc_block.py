@@ -1,0 +1,45 @@
+"""The spatiotemporal conversion (STC) block: a temporal-shift residual block, then cascading attention."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from ssldm.nn.attention import SpatialAttention, TemporalAttention
+from ssldm.nn.residual_block import ResidualBlock
+
+AttentionKind = Literal["spatial", "temporal"]
+
+
+class STCBlock(nn.Module):
+    """Temporal-shift residual block followed by a cascade of attentions (spatial, temporal, spatial)."""
+
+    def __init__(self, residual: ResidualBlock, cascade: Sequence[nn.Module] = ()) -> None:
+        super().__init__()
+        self.residual = residual
+        self.cascade = nn.ModuleList(cascade)
+
+    def forward(self, x: Tensor, embedding: Tensor, frames: int) -> Tensor:
+        """``(b*t, c, h, w)``, embedding ``(b*t, e)`` → ``(b*t, c', h', w')``"""
+        x = self.residual(x, embedding, frames)
+        for attention in self.cascade:
+            x = attention(x, frames) if isinstance(attention, TemporalAttention) else attention(x)
+        return x
+
+
+def build_cascade(
+    kinds: Sequence[AttentionKind],
+    channels: int,
+    *,
+    spatial_heads: int,
+    temporal_heads: int,
+    temporal_head_channels: int,
+    groups: int,
+) -> list[nn.Module]:
+    """The attentions of one STC block, in order."""
+    return [
+        SpatialAttention(channels, spatial_heads, groups)
+        if kind == "spatial"
+        else TemporalAttention(channels, temporal_heads, temporal_head_channels)
+        for kind in kinds
+    ]

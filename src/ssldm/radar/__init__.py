@@ -1,0 +1,1 @@
+"""Observations: open files, units, grid, archive, windows, motion, simulation."""

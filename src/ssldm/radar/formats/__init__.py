@@ -1,0 +1,1 @@
+"""One module a radar product. Each has the two functions of `ssldm.radar.formats.protocol.RadarFormat`."""

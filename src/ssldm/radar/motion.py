@@ -1,0 +1,69 @@
+"""Motion of the rain over the context frames, and the forecast that moves it on unchanged."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssldm.radar.quiet_pysteps import pysteps_module
+
+FloatArray = NDArray[np.floating[Any]]
+
+_DRY_DECIBEL = -15.0
+_WET_MM_PER_HOUR = 0.1
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """The last observed frame moved along the motion of the context.
+
+    Attributes:
+        rate: ``(t, h, w)`` in mm/h; NaN where `observed` is false.
+        observed: ``(t, h, w)``; false where any context frame is unobserved and where the motion
+            brings in air that was unobserved in any context frame or lay outside the domain.
+        motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards).
+    """
+
+    rate: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+    motion: NDArray[np.float32]
+
+
+def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
+    """Motion field by pyramidal Lucas-Kanade tracking (pysteps), interpolated to every pixel.
+
+    Args:
+        context: ``(t, h, w)`` in mm/h, t ≥ 2; unobserved pixels count as dry.
+
+    Returns:
+        ``(2, h, w)`` in pixels a step, x then y; zero where nothing moves that could be tracked.
+    """
+    rate = np.nan_to_num(context, nan=0.0)
+    if (rate[-2:] < _WET_MM_PER_HOUR).all():
+        return np.zeros((2, *rate.shape[1:]), np.float32)
+    decibel = np.where(rate < _WET_MM_PER_HOUR, _DRY_DECIBEL, 10.0 * np.log10(np.maximum(rate, 1e-6)))
+    lucas_kanade = pysteps_module("motion.lucaskanade").dense_lucaskanade
+    return np.asarray(lucas_kanade(decibel, verbose=False), dtype=np.float32)
+
+
+def extrapolate(context: FloatArray, steps: int) -> Extrapolation:
+    """Move the last context frame for ``steps`` steps along the motion of the context.
+
+    Semi-Lagrangian backward advection (pysteps, Germann and Zawadzki 2002), linear interpolation.
+
+    Args:
+        context: ``(t, h, w)`` in mm/h, NaN unobserved, equal steps.
+        steps: number of lead frames.
+    """
+    motion = estimate_motion(context)
+    advect = pysteps_module("extrapolation.semilagrangian").extrapolate
+    unobserved = np.isnan(context).any(axis=0)
+    rate = advect(np.nan_to_num(context[-1], nan=0.0), motion, steps, interp_order=1)
+    # Outside the domain the advection itself gives NaN; linear interpolation makes a pixel unobserved
+    # as soon as one of its four sources is.
+    covered = advect(np.where(unobserved, 0.0, 1.0), motion, steps, interp_order=1)
+    observed = (covered > 1.0 - 1e-6) & ~unobserved
+    return Extrapolation(
+        np.where(observed, np.maximum(rate, 0.0), np.nan).astype(np.float32), observed, motion
+    )

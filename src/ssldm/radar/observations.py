@@ -1,0 +1,85 @@
+"""The value that crosses every boundary: rain-rate observations as one labelled array."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ssldm.errors import ObservationError
+from ssldm.radar.grid import GRID_MAPPING, Grid
+from ssldm.radar.units import FloatArray
+
+NAME = "precipitation_rate"
+ATTRIBUTES = {
+    "units": "mm h-1",
+    "standard_name": "rainfall_rate",
+    "long_name": "rain rate",
+}
+
+
+def observations(
+    rate: FloatArray, times: Sequence[np.datetime64], grid: Grid, attributes: Mapping[str, Any]
+) -> xr.DataArray:
+    """Observations ``(time, y, x)`` in mm/h; NaN is not observed, 0 observed dry.
+
+    Args:
+        rate: ``(t, h, w)`` in mm/h.
+        times: ``t`` times, UTC.
+        grid: pixel centres and projection.
+        attributes: where the data come from (product, institution, licence).
+    """
+    extra = {"grid_mapping": GRID_MAPPING} if grid.crs is not None else {}
+    return xr.DataArray(
+        np.asarray(rate, dtype=np.float32),
+        dims=("time", "y", "x"),
+        coords={
+            "time": ("time", np.asarray(times, dtype="datetime64[ns]"), {"standard_name": "time"}),
+            **grid.coordinates(),
+        },
+        name=NAME,
+        attrs={**ATTRIBUTES, **attributes, **extra},
+    )
+
+
+def check_observations(data: xr.DataArray) -> xr.DataArray:
+    """The same array, once it is known to be observations as `observations` makes them.
+
+    Raises:
+        ObservationError: wrong dimensions, units, type or order of time, or negative rates.
+    """
+    if data.dims != ("time", "y", "x"):
+        raise ObservationError(f"expected dimensions (time, y, x), found {data.dims}")
+    if data.attrs.get("units") != ATTRIBUTES["units"]:
+        raise ObservationError(
+            f"expected units {ATTRIBUTES['units']!r}, found {data.attrs.get('units')!r}"
+        )
+    if not np.issubdtype(data["time"].dtype, np.datetime64):
+        raise ObservationError(f"expected times as datetime64, found {data['time'].dtype}")
+    if (np.diff(data["time"].values) <= np.timedelta64(0)).any():
+        raise ObservationError("expected times that increase, found repeated or reversed ones")
+    return data
+
+
+def time_step(data: xr.DataArray) -> np.timedelta64:
+    """The one step between all frames.
+
+    Raises:
+        ObservationError: fewer than two frames, or steps that differ.
+    """
+    times = data["time"].values
+    if len(times) < 2:
+        raise ObservationError(f"expected at least two frames to know the time step, found {len(times)}")
+    steps = np.unique(np.diff(times))
+    if len(steps) > 1:
+        found = ", ".join(f"{step / np.timedelta64(1, 'm'):g}" for step in steps)
+        raise ObservationError(f"expected frames of equal step, found steps of {found} minutes")
+    step: np.timedelta64 = steps[0]
+    return step
+
+
+def pixel_size(data: xr.DataArray) -> float:
+    """Distance between neighbouring pixel centres in metres (mean of both axes)."""
+    return float(
+        np.mean([abs(float(data[axis][-1] - data[axis][0])) / max(data.sizes[axis] - 1, 1) for axis in "yx"])
+    )
