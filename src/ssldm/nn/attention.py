@@ -5,6 +5,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def fused_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None
+) -> Tensor:
+    """Scaled dot-product attention; q, k, v ``(n, heads, tokens, d)``, bias ``(heads, tokens, tokens')``.
+
+    The bfloat16 backward pass of the CPU kernel is several times slower than the float32 one, so
+    training on a CPU attends in float32.
+    """
+    dtype = q.dtype
+    if q.device.type == "cpu" and torch.is_grad_enabled():
+        q, k, v = q.float(), k.float(), v.float()
+    with torch.autocast(q.device.type, enabled=False):
+        bias = None if bias is None else bias.to(q.dtype)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale).to(dtype)
+
+
 class SpatialAttention(nn.Module):
     """Self-attention over the ``h*w`` positions of each frame, with a residual connection."""
 
@@ -21,7 +37,7 @@ class SpatialAttention(nn.Module):
         tokens = self.norm(x).flatten(2).transpose(1, 2)
         # Heads first, then each head's channels into q, k, v: the published layout of the weights.
         qkv = self.qkv(tokens).unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
-        attended = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2])
+        attended = fused_attention(qkv[0], qkv[1], qkv[2])
         out = self.proj_out(attended.transpose(1, 2).flatten(2))
         return x + out.transpose(1, 2).unflatten(2, (height, -1))
 
@@ -102,13 +118,13 @@ class TemporalAttention(nn.Module):
         v = torch.cat([null_v, v], dim=1)[:, None]
         q = (F.normalize(q, dim=-1) * self.q_scale).to(v.dtype)
         k = (F.normalize(k, dim=-1) * self.k_scale).to(v.dtype)
-        attended = F.scaled_dot_product_attention(
+        attended = fused_attention(
             q,
             k.expand(-1, self.heads, -1, -1),
             v.expand(-1, self.heads, -1, -1),
-            attn_mask=self.attention_bias(frames).to(v.dtype),
-            scale=self.SIMILARITY_SCALE,
+            self.attention_bias(frames),
+            self.SIMILARITY_SCALE,
         )
         out = sequences + self.to_out(attended.transpose(1, 2).flatten(2))
         out = out.unflatten(0, (-1, height, width)).permute(0, 3, 4, 1, 2)
-        return out.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return out.flatten(0, 1)

@@ -74,7 +74,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance ``(n, c, h, w)`` of the latents of frames ``(n, c_px, H, W)`` in network units."""
-        folded = F.pixel_unshuffle(frames, self.config.patch).contiguous(memory_format=torch.channels_last)
+        folded = F.pixel_unshuffle(frames, self.config.patch)
         moments = self.backbone.quant_conv(self.backbone.encoder(folded))
         mean, log_variance = moments.chunk(2, dim=1)
         return mean, log_variance.clamp(*self.LOG_VARIANCE_RANGE)

@@ -148,6 +148,7 @@ class Denoiser(nn.Module):
     def _start_as_identity(self) -> None:
         """Zero the last layer of every residual branch, so that training starts from the identity."""
         nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
         for module in self.modules():
             if isinstance(module, ResidualBlock):
                 nn.init.zeros_(module.conv_out.weight)
@@ -175,7 +176,7 @@ class Denoiser(nn.Module):
             )
         merged = self.merge_net(noisy, condition).flatten(0, 1)
         x = self.conv_in(
-            F.pixel_unshuffle(merged, self.config.patch).contiguous(memory_format=torch.channels_last)
+            F.pixel_unshuffle(merged, self.config.patch)
         )
         embedding = timestep_embedding(timestep, self.config.width).to(x.dtype)
         embedding = self.time_embed(embedding).repeat_interleave(frames, dim=0)

@@ -6,10 +6,8 @@ its attentions use 1×1 convolutions where ours use linear layers, so those weig
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from ssldm.errors import ModelError
@@ -17,6 +15,8 @@ from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.merge_net import MergeNetConfig
 
+# The published code repeats its one radar channel three times.
+_PIXEL_CHANNELS = 3
 _RESIDUAL = {
     "in_layers.0": "norm_in",
     "in_layers.2": "conv_in",
@@ -42,7 +42,7 @@ def _block_entry(entry: int, rest: str, enlarges: bool) -> str:
     return f"cascade.{entry - 1}.{rest.removeprefix('fn.fn.')}"
 
 
-def _rename_denoiser_key(key: str, upsampling: frozenset[tuple[int, int]]) -> str:
+def _rename_denoiser_key(key: str, enlarging: frozenset[tuple[int, int]]) -> str:
     key = _rename_residual(key)
     for pattern, name in _FIXED_DENOISER_NAMES:
         if (match := re.fullmatch(pattern, key)) is not None:
@@ -50,7 +50,7 @@ def _rename_denoiser_key(key: str, upsampling: frozenset[tuple[int, int]]) -> st
     if (match := re.fullmatch(r"(input|output)_blocks\.(\d+)\.(\d+)\.(.*)", key)) is None:
         raise ModelError(f"expected a key of the published denoiser, found {key!r}")
     side, index, entry, rest = match[1], int(match[2]), int(match[3]), match[4]
-    enlarges = side == "output" and (index, entry) in upsampling
+    enlarges = side == "output" and (index, entry) in enlarging
     name = _block_entry(entry, rest, enlarges)
     if side == "input":
         return f"down.{index - 1}.{name}"
@@ -81,15 +81,19 @@ def denoiser_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ModelError: a key that the published denoiser does not have.
     """
-    upsampling = frozenset(
-        (int(match[1]), int(match[2]))
-        for key in published
-        if (match := re.fullmatch(r"output_blocks\.(\d+)\.([1-9]\d*)\.in_layers\.0\.weight", key))
-    )
+    enlarging = _enlarging_entries(published)
     return {
-        _rename_denoiser_key(key, upsampling): value.squeeze(-1) if _is_conv1d(key, value) else value
+        _rename_denoiser_key(key, enlarging): value.squeeze(-1) if _is_conv1d(key, value) else value
         for key, value in published.items()
     }
+
+
+def _enlarging_entries(published: Iterable[str]) -> frozenset[tuple[int, int]]:
+    """Block and entry of the residual blocks that double the size."""
+    pattern = re.compile(r"output_blocks\.(\d+)\.([1-9]\d*)\.in_layers\.0\.weight")
+    return frozenset(
+        (int(match[1]), int(match[2])) for key in published if (match := pattern.fullmatch(key))
+    )
 
 
 def _is_conv1d(key: str, value: Tensor) -> bool:
@@ -137,17 +141,23 @@ def autoencoder_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def denoiser_config(arguments: Mapping[str, Any]) -> DenoiserConfig:
-    """Our configuration from the published constructor's arguments."""
+    """Our configuration from the published constructor's arguments.
+
+    Raises:
+        ModelError: a variant of the published network that no checkpoint of it uses.
+    """
+    for name in ("use_scale_shift_norm", "resblock_updown", "time_atten", "st", "transformer_merge"):
+        if not arguments.get(name, True):
+            raise ModelError(f"expected {name} = true as in the published model, found {arguments[name]!r}")
     latent = int(arguments["out_channels"])
     pixels: Literal["none", "downsampled", "encoder"] = (
         "none" if not arguments["use_latent"] else "encoder" if arguments["use_netdown"] else "downsampled"
     )
-    pixel_channels = 3
-    per_frame = latent + (0 if pixels == "none" else pixel_channels)
+    per_frame = latent + (0 if pixels == "none" else _PIXEL_CHANNELS)
     frames = (int(arguments["in_channels"]) - latent) // per_frame
     return DenoiserConfig(
         merge_net=MergeNetConfig(
-            context_frames=frames, latent_channels=latent, pixels=pixels, pixel_channels=pixel_channels
+            context_frames=frames, latent_channels=latent, pixels=pixels, pixel_channels=_PIXEL_CHANNELS
         ),
         width=arguments["model_channels"],
         multipliers=tuple(arguments["channel_mult"]),
@@ -167,3 +177,70 @@ def autoencoder_config(arguments: Mapping[str, Any]) -> AutoencoderConfig:
         multipliers=tuple(sizes["ch_mult"]),
         blocks=sizes["num_res_blocks"],
     )
+
+
+def infer_denoiser_config(published: Mapping[str, Tensor], spatial_heads: int) -> DenoiserConfig:
+    """The configuration that a published state dict implies; only the number of heads leaves no trace in it.
+
+    Raises:
+        ModelError: keys that the published denoiser has are missing.
+    """
+    try:
+        width = published["time_embed.0.weight"].shape[1]
+        latent = published["out.2.weight"].shape[0]
+        in_channels = published["input_blocks.0.0.weight"].shape[1]
+        count = 1 + max(int(key.split(".")[1]) for key in published if key.startswith("output_blocks."))
+        enlarging = sorted(index for index, _ in _enlarging_entries(published))
+        per_level = 1 + enlarging[0] if enlarging else count
+        levels = count // per_level
+        multipliers = tuple(
+            published[f"output_blocks.{(levels - 1 - level) * per_level}.0.out_layers.3.weight"].shape[0] // width
+            for level in range(levels)
+        )
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"expected the published denoiser, found no {error}") from error
+    pixels: Literal["none", "downsampled", "encoder"] = "none"
+    if any(key.startswith("downto32.") for key in published):
+        pixels = "encoder"
+    elif (in_channels - latent) % (latent + _PIXEL_CHANNELS) == 0:
+        pixels = "downsampled"
+    per_frame = latent + (0 if pixels == "none" else _PIXEL_CHANNELS)
+    return DenoiserConfig(
+        merge_net=MergeNetConfig(
+            context_frames=(in_channels - latent) // per_frame,
+            latent_channels=latent,
+            pixels=pixels,
+            pixel_channels=_PIXEL_CHANNELS,
+        ),
+        width=width,
+        multipliers=multipliers,
+        blocks=per_level - 1,
+        attention_reductions=tuple(
+            2**level for level in range(levels) if f"input_blocks.{1 + level * per_level}.1.qkv.weight" in published
+        ),
+        spatial_heads=spatial_heads,
+    )
+
+
+def infer_autoencoder_config(published: Mapping[str, Tensor]) -> AutoencoderConfig:
+    """The configuration that a published autoencoder's state dict implies.
+
+    Raises:
+        ModelError: keys that the published autoencoder has are missing.
+    """
+    try:
+        width, channels = published["encoder.conv_in.weight"].shape[:2]
+        levels = 1 + max(int(key.split(".")[2]) for key in published if key.startswith("encoder.down."))
+        blocks = 1 + max(int(key.split(".")[4]) for key in published if key.startswith("encoder.down.0.block."))
+        return AutoencoderConfig(
+            channels=channels,
+            latent_channels=published["post_quant_conv.weight"].shape[1],
+            width=width,
+            multipliers=tuple(
+                published[f"encoder.down.{level}.block.0.conv1.weight"].shape[0] // width
+                for level in range(levels)
+            ),
+            blocks=blocks,
+        )
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"expected the published autoencoder, found no {error}") from error

@@ -60,10 +60,12 @@ def extrapolate(context: FloatArray, steps: int) -> Extrapolation:
     advect = pysteps_module("extrapolation.semilagrangian").extrapolate
     unobserved = np.isnan(context).any(axis=0)
     rate = advect(np.nan_to_num(context[-1], nan=0.0), motion, steps, interp_order=1)
-    # Outside the domain the advection itself gives NaN; linear interpolation makes a pixel unobserved
-    # as soon as one of its four sources is.
-    covered = advect(np.where(unobserved, 0.0, 1.0), motion, steps, interp_order=1)
-    observed = (covered > 1.0 - 1e-6) & ~unobserved
+    # Outside the domain the advection itself gives NaN.
+    observed = np.isfinite(rate)
+    if unobserved.any():
+        # Linear interpolation makes a pixel unobserved as soon as one of its sources is.
+        covered = advect(np.where(unobserved, 0.0, 1.0), motion, steps, interp_order=1)
+        observed = (covered > 1.0 - 1e-6) & ~unobserved
     return Extrapolation(
         np.where(observed, np.maximum(rate, 0.0), np.nan).astype(np.float32), observed, motion
     )

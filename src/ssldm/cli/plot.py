@@ -1,0 +1,28 @@
+"""`ssldm plot`: a forecast as a picture or an animation."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(plot)
+
+
+def plot(
+    forecast: Annotated[Path, typer.Argument(metavar="N.nc", help="A forecast of `ssldm nowcast`.")],
+    out: Annotated[Path, typer.Option(help="The picture to write: .gif, .mp4 or .png.")],
+    observations: Annotated[
+        list[str] | None, typer.Option(help="Radar files to show beside it; may be repeated.")
+    ] = None,
+    threshold: Annotated[float, typer.Option(help="Rain rate in mm/h of the probability panel.")] = 2.0,
+) -> None:
+    """Draw members, mean and probability of a forecast."""
+    from ssldm.nowcast.dataset import open_nowcast
+    from ssldm.plotting import plot_nowcast
+    from ssldm.radar.open import open_radar
+
+    observed = open_radar(observations) if observations else None
+    plot_nowcast(open_nowcast(forecast), out, observations=observed, threshold=threshold)
+    typer.echo(str(out))

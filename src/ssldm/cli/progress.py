@@ -1,0 +1,50 @@
+"""Progress bars with the time that is left."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield bar
+
+
+def over_files(description: str) -> Callable[[Iterable[Path]], Iterable[Path]]:
+    """A wrapper for an iteration over files."""
+
+    def wrap(files: Iterable[Path]) -> Iterable[Path]:
+        listed = list(files)
+        return over_items(description)(listed, len(listed))
+
+    return wrap
+
+
+def over_items(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:
+    """A wrapper for an iteration over a known number of items."""
+
+    def wrap(items: Iterable[Any], count: int) -> Iterable[Any]:
+        with _bar() as bar:
+            yield from bar.track(items, total=count, description=description)
+
+    return wrap
+
+
+@contextmanager
+def counting(description: str) -> Iterator[Callable[[int], Callable[[], None]]]:
+    """A bar whose length is known only later: call it with the length, then what it returns at each step."""
+    with _bar() as bar:
+
+        def start(total: int) -> Callable[[], None]:
+            task = bar.add_task(description, total=total)
+            return lambda: bar.advance(task)
+
+        yield start

@@ -1,0 +1,1 @@
+"""Objective and sampling; a denoiser is known only as a callable."""

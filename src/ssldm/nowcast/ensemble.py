@@ -1,0 +1,142 @@
+"""An ensemble on a domain of any size: one condition, one noise field a member, tiles denoised together."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssldm.diffusion.sampling import member_generator, sample
+from ssldm.diffusion.schedule import SamplerName
+from ssldm.nn.merge_net import Condition
+from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.nowcast.tiling import Blend, Tiling
+
+TILE_OVERLAP = 64
+# Kernels may round differently for different batch sizes: members always run in batches of this many
+# (the last one filled up), so that member k is the same bit for bit in an ensemble of any size.
+MEMBER_BATCH = 4
+
+Advance = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """One tile: where it is in latent pixels and in pixels, and its condition (batch of one)."""
+
+    latent: tuple[slice, slice]
+    pixels: tuple[slice, slice]
+    condition: Condition
+
+
+class EnsembleSampler:
+    """Draws members of the forecast that follows some context.
+
+    Args:
+        model: in evaluation mode, on its device.
+        context: rain rate ``(t_in, H, W)`` in mm/h, NaN unobserved.
+        extrapolated: rain rate ``(t_out, H, W)`` in mm/h, NaN unobserved.
+        observed: ``(t_out, H, W)``, where the forecast will be kept; tiles without any are skipped.
+    """
+
+    def __init__(
+        self, model: LatentDiffusion, context: Tensor, extrapolated: Tensor, observed: Tensor
+    ) -> None:
+        self.model = model
+        self.device = model.latent_mean.device
+        self.dtype = next(model.denoiser.parameters()).dtype
+        stride = model.config.stride
+        self.size = context.shape[-2:]
+        height, width = (-(-n // stride) * stride for n in self.size)
+        pad = (0, width - self.size[1], 0, height - self.size[0])
+        self.tiling = Tiling(height, width, model.config.training_size, TILE_OVERLAP, stride)
+        self.reduction = model.config.autoencoder.stride
+        fields = (
+            F.pad(context, pad, value=float("nan")),
+            F.pad(extrapolated, pad, value=float("nan")),
+            F.pad(observed, pad, value=False),
+        )
+        latent_tiles = self.tiling.scaled(self.reduction)
+        self.tiles = [
+            _Tile(latent, pixels, self._condition(*(field[:, *pixels] for field in fields)))
+            for latent, pixels in zip(latent_tiles, self.tiling, strict=True)
+            if fields[2][:, *pixels].any()
+        ]
+
+    def _condition(self, context: Tensor, extrapolated: Tensor, observed: Tensor) -> Condition:
+        frames = torch.cat([context, extrapolated]).to(self.device)
+        latents = torch.cat([self.model.encode(frame[None]) for frame in frames])
+        count = len(context)
+        pixels = self.model.config.scaling.to_network(frames[:count].nan_to_num(nan=0.0))
+        channels = self.model.config.denoiser.merge_net.pixel_channels
+        return Condition(
+            context_latent=latents[None, :count],
+            context_pixels=pixels[None, :, None].expand(-1, -1, channels, -1, -1),
+            extrapolated_latent=latents[None, count:],
+            extrapolated_coverage=F.avg_pool2d(observed[:, None].float(), self.reduction)[None].to(self.device),
+        )
+
+    def members(
+        self,
+        count: int,
+        *,
+        seed: int,
+        steps: int,
+        sampler: SamplerName,
+        advance: Advance = lambda: None,
+    ) -> Iterator[Tensor]:
+        """Rain rate ``(t_out, H, W)`` in mm/h of each member; member k depends on (seed, k) alone.
+
+        ``advance`` is called after every call of the denoiser.
+        """
+        for first in range(0, count, MEMBER_BATCH):
+            numbers = range(first, first + MEMBER_BATCH)
+            targets = self._targets([member_generator(seed, k) for k in numbers], steps, sampler, advance)
+            for target in targets[: count - first]:
+                yield self._decode(target)
+
+    def calls(self, members: int, steps: int) -> int:
+        """How often the denoiser will be called."""
+        return -(-members // MEMBER_BATCH) * steps * len(self.tiles)
+
+    def _targets(
+        self,
+        generators: Sequence[torch.Generator],
+        steps: int,
+        sampler: SamplerName,
+        advance: Advance,
+    ) -> Tensor:
+        """Sampled targets ``(m, t_out, c, h, w)`` on the whole domain."""
+        config = self.model.config
+        latent_tiling = self.tiling.scaled(self.reduction)
+        shape = (
+            config.lead_frames,
+            config.autoencoder.latent_channels,
+            latent_tiling.height,
+            latent_tiling.width,
+        )
+
+        def predict(noisy: Tensor, timestep: Tensor) -> Tensor:
+            blend = Blend(latent_tiling, tuple(noisy.shape[:-2]))
+            for tile in self.tiles:
+                condition = tile.condition.map(lambda x: x.to(self.dtype).expand(len(noisy), *x.shape[1:]))
+                window = noisy[..., *tile.latent].to(self.device, self.dtype)
+                prediction = self.model.denoiser(window, timestep.to(self.device), condition)
+                blend.add(tile.latent, prediction.float().cpu())
+                advance()
+            return blend.result()
+
+        noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        return sample(predict, noise, config.diffusion.build_scheduler(sampler), steps, generators)
+
+    def _decode(self, target: Tensor) -> Tensor:
+        """Rain rate ``(t_out, H, W)`` of a sampled target ``(t_out, c, h, w)``."""
+        blend = Blend(self.tiling, (len(target),))
+        for tile in self.tiles:
+            latents = self.model.from_target(
+                target[None, ..., *tile.latent].to(self.device), tile.condition.extrapolated_latent
+            )[0]
+            frames = torch.cat([self.model.decode(frame[None]) for frame in latents])
+            blend.add(tile.pixels, frames.cpu())
+        return blend.result()[:, : self.size[0], : self.size[1]]

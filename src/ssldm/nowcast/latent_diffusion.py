@@ -1,0 +1,119 @@
+"""The trained model as one module: autoencoder, denoiser and the statistics between them."""
+
+from typing import Self
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from ssldm.config import Config
+from ssldm.diffusion.schedule import DiffusionConfig
+from ssldm.nn.autoencoder import AutoencoderConfig
+from ssldm.nn.denoiser import DenoiserConfig
+from ssldm.nn.intensity_scaling import IntensityScaling
+
+
+class ModelConfig(Config):
+    """Everything needed to forecast with some weights, and what they were trained for.
+
+    Attributes:
+        name: identifier of the weights.
+        context_frames, lead_frames: T_in and T_out.
+        step_minutes: time step of the training data.
+        pixel_size: smallest and largest pixel of the training data, in metres.
+        training_size: side of the training windows in pixels; larger domains are tiled.
+        training_data: what it was trained on, in words.
+    """
+
+    name: str
+    context_frames: int = 4
+    lead_frames: int = 16
+    step_minutes: float = 5.0
+    pixel_size: tuple[float, float] = (1000.0, 2000.0)
+    training_size: int = 256
+    training_data: tuple[str, ...] = ()
+    versions: dict[str, str] = {}
+    scaling: IntensityScaling
+    autoencoder: AutoencoderConfig
+    denoiser: DenoiserConfig
+    diffusion: DiffusionConfig
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        merge_net = self.denoiser.merge_net
+        if merge_net.latent_channels != self.autoencoder.latent_channels:
+            raise ValueError("autoencoder and denoiser differ in latent channels")
+        if merge_net.context_frames != self.context_frames:
+            raise ValueError("model and merge net differ in context frames")
+        if self.diffusion.target == "residual" and not merge_net.extrapolation:
+            raise ValueError("a residual target needs the extrapolated condition")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Pixels: frame height and width must be multiples of this."""
+        return self.autoencoder.stride * self.denoiser.stride
+
+    def build(self) -> "LatentDiffusion":
+        """The module with fresh weights."""
+        return LatentDiffusion(self)
+
+
+class LatentDiffusion(nn.Module):
+    """Autoencoder, denoiser, and the affine maps between latents and what the denoiser predicts."""
+
+    latent_mean: Tensor
+    latent_std: Tensor
+    target_slope: Tensor
+    target_offset: Tensor
+    target_std: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.autoencoder = config.autoencoder.build()
+        self.denoiser = config.denoiser.build()
+        channels, lead = config.autoencoder.latent_channels, config.lead_frames
+        self.register_buffer("latent_mean", torch.zeros(channels))
+        self.register_buffer("latent_std", torch.ones(channels))
+        self.register_buffer("target_slope", torch.zeros(lead, channels))
+        self.register_buffer("target_offset", torch.zeros(lead, channels))
+        self.register_buffer("target_std", torch.ones(lead, channels))
+
+    def encode(self, rate: Tensor) -> Tensor:
+        """Scaled latents ``(n, c, h, w)`` of rain rates ``(n, H, W)`` in mm/h; NaN counts as dry."""
+        frames = self.config.scaling.to_network(rate.nan_to_num(nan=0.0))
+        image = frames[:, None].expand(-1, self.config.autoencoder.channels, -1, -1)
+        mean, _ = self.autoencoder.encode(image.to(next(self.autoencoder.parameters()).dtype))
+        return (mean.float() - _per_channel(self.latent_mean)) / _per_channel(self.latent_std)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Rain rates ``(n, H, W)`` in mm/h of scaled latents ``(n, c, h, w)``."""
+        raw = latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean)
+        image = self.autoencoder.decode(raw.to(next(self.autoencoder.parameters()).dtype))
+        return self.config.scaling.to_rate(image.float().mean(dim=1))
+
+    def to_target(self, latents: Tensor, extrapolated: Tensor | None) -> Tensor:
+        """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their standardised residual
+
+        (z - (a z_ext + b)) / s, with a, b, s fitted for each lead time and channel.
+        """
+        if self.config.diffusion.target == "latents" or extrapolated is None:
+            return latents
+        expected = _per_pixel(self.target_slope) * extrapolated + _per_pixel(self.target_offset)
+        return (latents - expected) / _per_pixel(self.target_std)
+
+    def from_target(self, target: Tensor, extrapolated: Tensor | None) -> Tensor:
+        """The inverse of `to_target`."""
+        if self.config.diffusion.target == "latents" or extrapolated is None:
+            return target
+        expected = _per_pixel(self.target_slope) * extrapolated + _per_pixel(self.target_offset)
+        return target * _per_pixel(self.target_std) + expected
+
+
+def _per_channel(values: Tensor) -> Tensor:
+    return values[:, None, None]
+
+
+def _per_pixel(values: Tensor) -> Tensor:
+    return values[..., None, None]

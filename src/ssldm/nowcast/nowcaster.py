@@ -1,0 +1,221 @@
+"""`Nowcaster`: observations in, an ensemble nowcast out."""
+
+import warnings
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from huggingface_hub import ModelHubMixin, snapshot_download
+from pydantic import ValidationError
+
+from ssldm.diffusion.schedule import SamplerName
+from ssldm.errors import ModelError, ObservationError
+from ssldm.nowcast.dataset import nowcast_dataset
+from ssldm.nowcast.ensemble import Advance, EnsembleSampler
+from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.weights_folder import CARD, read_config, read_weights, weights_hash, write_weights
+from ssldm.radar.motion import extrapolate
+from ssldm.radar.observations import check_observations, pixel_size, time_step
+
+SHIPPED = ("small",)
+Device = Literal["auto", "cpu", "cuda", "mps"] | str
+# From the number of denoiser calls to come, to what is called after each.
+OnStart = Callable[[int], Advance]
+
+
+class InputDepartsFromTraining(UserWarning):
+    """The observations differ from what the weights were trained for."""
+
+
+class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
+    """A trained model, ready to forecast.
+
+    Args:
+        model: network and statistics.
+        source: identifier and hash of the weights, for the forecast's attributes.
+        card: text of the model card.
+        device: where to compute; "auto" takes an accelerator where there is one.
+    """
+
+    def __init__(
+        self, model: LatentDiffusion, source: str, card: str | None = None, device: Device = "auto"
+    ) -> None:
+        self.model = _prepare(model, device)
+        self.source = source
+        self.card = card
+
+    @property
+    def config(self) -> ModelConfig:
+        """What the weights are and were trained for."""
+        return self.model.config
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, *, device: Device = "auto", **hub: Any) -> Self:
+        """Load weights that are shipped, in a folder, or on the Hugging Face Hub.
+
+        Args:
+            name: "small", a folder with `model.safetensors` and `config.json`, or "user/repository".
+            device: see `Nowcaster`.
+            **hub: passed to `huggingface_hub.snapshot_download` (revision, token, cache_dir).
+
+        Raises:
+            ModelError: nothing of that name, or weights that cannot be loaded.
+        """
+        folder = _folder(str(name), hub)
+        try:
+            config = ModelConfig.model_validate(read_config(folder))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ModelError(f"{folder}: not a model's configuration ({where}: {first['msg']})") from error
+        model = config.build()
+        try:
+            model.load_state_dict(read_weights(folder))
+        except RuntimeError as error:
+            raise ModelError(f"{folder}: weights and configuration differ ({str(error).splitlines()[0]})") from error
+        card = folder / CARD
+        return cls(
+            model,
+            f"{config.name} {weights_hash(folder)}",
+            card.read_text() if card.exists() else None,
+            device,
+        )
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        write_weights(save_directory, self.config, self.model.state_dict(), self.card)
+
+    def nowcast(
+        self,
+        observations: xr.DataArray,
+        *,
+        members: int = 20,
+        steps: int = 10,
+        lead_time: str | pd.Timedelta | None = None,
+        seed: int = 0,
+        sampler: SamplerName = "dpm-solver++",
+        on_start: OnStart = lambda calls: lambda: None,
+    ) -> xr.Dataset:
+        """Forecast from the last frames of some observations.
+
+        NaN stands exactly where any context frame is unobserved at the pixel, or where the motion brings
+        in air that was unobserved or outside the domain.
+
+        Args:
+            observations: ``(time, y, x)`` in mm/h; the last `ModelConfig.context_frames` frames are used.
+            members: ensemble size.
+            steps: calls of the denoiser a member.
+            lead_time: length of the forecast, a multiple of the time step; the model's own where None.
+            seed: member k depends on (seed, k) alone.
+            sampler: see `ssldm.diffusion.schedule`.
+            on_start: called with the number of denoiser calls to come; what it returns is called after each.
+
+        Returns:
+            ``precipitation_rate (member, lead_time, y, x)`` in mm/h, see `ssldm.nowcast.dataset`.
+
+        Raises:
+            ObservationError: too few frames, unequal steps, a lead time that is not to be had.
+        """
+        context = self._context(observations)
+        step = time_step(context)
+        self._warn_of_departures(context, step)
+        frames = self._lead_frames(lead_time, step)
+        values = context.values
+        moved = extrapolate(values, self.config.lead_frames)
+        with torch.inference_mode():
+            ensemble = EnsembleSampler(
+                self.model,
+                *(torch.from_numpy(field) for field in (values, moved.rate, moved.observed)),
+            )
+            advance = on_start(ensemble.calls(members, steps))
+            rate = np.stack(
+                [
+                    np.where(moved.observed, member.numpy(), np.float32(np.nan))[:frames]
+                    for member in ensemble.members(
+                        members, seed=seed, steps=steps, sampler=sampler, advance=advance
+                    )
+                ]
+            )
+        return nowcast_dataset(
+            rate,
+            context,
+            step,
+            source=self.source,
+            seed=seed,
+            settings=f"--members {members} --steps {steps} --seed {seed} --sampler {sampler}",
+        )
+
+    def _context(self, observations: xr.DataArray) -> xr.DataArray:
+        check_observations(observations)
+        needed = self.config.context_frames
+        if (found := observations.sizes["time"]) < needed:
+            raise ObservationError(f"expected at least {needed} frames, found {found}")
+        context = observations.isel(time=slice(-needed, None)).load()
+        if bool((context < 0).any()):
+            raise ObservationError(f"expected rain rates of at least 0 mm/h, found {float(context.min()):g}")
+        return context
+
+    def _lead_frames(self, lead_time: str | pd.Timedelta | None, step: np.timedelta64) -> int:
+        if lead_time is None:
+            return self.config.lead_frames
+        try:
+            frames = pd.Timedelta(lead_time) / pd.Timedelta(step)
+        except ValueError as error:
+            raise ObservationError(f"expected a lead time like '80min', found {lead_time!r}") from error
+        if not frames.is_integer() or not 1 <= frames <= self.config.lead_frames:
+            longest = pd.Timedelta(step * self.config.lead_frames)
+            raise ObservationError(
+                f"expected a lead time in steps of {_minutes(step)} min up to {_minutes(longest)} min, "
+                f"found {lead_time}"
+            )
+        return int(frames)
+
+    def _warn_of_departures(self, context: xr.DataArray, step: np.timedelta64) -> None:
+        departures = []
+        if _minutes(step) != self.config.step_minutes:
+            departures.append(f"time step {_minutes(step):g} min, trained for {self.config.step_minutes:g}")
+        size, (smallest, largest) = pixel_size(context), self.config.pixel_size
+        if not 0.9 * smallest <= size <= 1.1 * largest:
+            departures.append(f"pixels of {size:.0f} m, trained for {smallest:.0f} to {largest:.0f}")
+        for departure in departures:
+            warnings.warn(departure, InputDepartsFromTraining, stacklevel=3)
+
+
+def _minutes(step: np.timedelta64 | pd.Timedelta) -> float:
+    return float(pd.Timedelta(step) / pd.Timedelta("1min"))
+
+
+def _folder(name: str, hub: dict[str, Any]) -> Path:
+    if name in SHIPPED:
+        return Path(str(files("ssldm") / "weights" / name))
+    if Path(name).is_dir():
+        return Path(name)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise ModelError(f"expected a shipped model ({', '.join(SHIPPED)}), a folder or user/repository, found {name!r}")
+    try:
+        return Path(snapshot_download(name, **hub))
+    except Exception as error:  # the hub client raises many kinds for a missing network or repository
+        raise ModelError(f"{name}: not to be had from the hub ({str(error).splitlines()[0]})") from error
+
+
+def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        model = model.to(device).eval().requires_grad_(False)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f"device {device!r}: {str(error).splitlines()[0]}") from error
+    if _has_fast_bfloat16(torch.device(device)):
+        model.autoencoder.bfloat16()
+        model.denoiser.bfloat16()
+    return model
+
+
+def _has_fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()

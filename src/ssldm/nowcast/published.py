@@ -1,0 +1,108 @@
+"""The published checkpoints as a weights folder."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ssldm.diffusion.schedule import DiffusionConfig
+from ssldm.errors import ModelError
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nn.published import (
+    autoencoder_state,
+    denoiser_state,
+    infer_autoencoder_config,
+    infer_denoiser_config,
+)
+from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.weights_folder import write_weights
+
+# Latents are multiplied by this before diffusion; a constant of the published training.
+LATENT_SCALE = 0.3242
+SPATIAL_HEADS = 8
+_MODEL, _AVERAGED = "model.", "model_ema."
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.pth`` file; nothing in it is executed.
+
+    Raises:
+        ModelError: no such file, or something else.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ModelError(f"expected a checkpoint, found nothing at {path}") from error
+    except Exception as error:  # torch raises many kinds on what is not a checkpoint
+        raise ModelError(f"{path}: not a checkpoint of tensors ({str(error).splitlines()[0]})") from error
+    content = content.get("state_dict", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
+    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def select_denoiser(checkpoint: dict[str, Tensor], *, averaged: bool) -> dict[str, Tensor]:
+    """The denoiser's state in the published training checkpoint, current or averaged.
+
+    Raises:
+        ModelError: no averaged copy.
+    """
+    current = {key.removeprefix(_MODEL): v for key, v in checkpoint.items() if key.startswith(_MODEL)}
+    current = {key.removeprefix("diffusion_model."): value for key, value in current.items()}
+    if not current:
+        return checkpoint
+    if not averaged:
+        return current
+    # The averaging keeps names with their dots removed.
+    names = {key.replace(".", ""): key for key in current}
+    copies = {}
+    for key, value in checkpoint.items():
+        flat = key.removeprefix(_AVERAGED).replace(".", "").removeprefix("diffusion_model")
+        if key.startswith(_AVERAGED) and flat in names:
+            copies[names[flat]] = value
+    if missing := sorted(set(current) - set(copies)):
+        raise ModelError(f"expected an averaged copy of every weight, found none of {missing[0]!r}")
+    return copies
+
+
+def convert_checkpoints(
+    autoencoder: Path,
+    denoiser: Path,
+    out: Path,
+    *,
+    averaged: bool = False,
+    spatial_heads: int = SPATIAL_HEADS,
+) -> LatentDiffusion:
+    """Write a weights folder from the published `Autoencoder.pth` and `pre.pth`.
+
+    Args:
+        autoencoder, denoiser: the checkpoints.
+        out: the folder to write.
+        averaged: take the averaged copy of the denoiser.
+        spatial_heads: of the denoiser; the one size that leaves no trace in its weights.
+
+    Raises:
+        ModelError: files that are not the published checkpoints.
+    """
+    encoder_state = read_checkpoint(autoencoder)
+    state = select_denoiser(read_checkpoint(denoiser), averaged=averaged)
+    denoiser_sizes = infer_denoiser_config(state, spatial_heads)
+    config = ModelConfig(
+        name="ssldm-isi-published",
+        context_frames=denoiser_sizes.merge_net.context_frames,
+        pixel_size=(2000.0, 2000.0),
+        training_data=("SMHI composite, as published",),
+        scaling=IntensityScaling(kind="reflectivity"),
+        autoencoder=infer_autoencoder_config(encoder_state),
+        denoiser=denoiser_sizes,
+        diffusion=DiffusionConfig(),
+    )
+    model = config.build()
+    model.latent_std.fill_(1.0 / LATENT_SCALE)
+    try:
+        model.autoencoder.load_state_dict(autoencoder_state(encoder_state))
+        model.denoiser.load_state_dict(denoiser_state(state))
+    except RuntimeError as error:
+        raise ModelError(f"not the published checkpoints ({' '.join(str(error).split())[:200]})") from error
+    write_weights(out, config, model.state_dict())
+    return model

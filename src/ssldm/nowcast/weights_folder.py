@@ -1,0 +1,74 @@
+"""Weights on disk: one folder with `model.safetensors`, `config.json` and a model card. Never a pickle."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ssldm.config import Config
+from ssldm.errors import ModelError
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+CARD = "README.md"
+
+
+def write_weights(folder: Path, config: Config, state: Mapping[str, Tensor], card: str | None = None) -> None:
+    """Write a weights folder, each file aside and then renamed."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / (WEIGHTS + ".partial")
+    save_file({name: value.contiguous() for name, value in state.items()}, partial)
+    partial.rename(folder / WEIGHTS)
+    _write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+    if card is not None:
+        _write_text(folder / CARD, card)
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    partial.rename(path)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration in a weights folder.
+
+    Raises:
+        ModelError: no configuration, or not JSON.
+    """
+    try:
+        content = json.loads((folder / CONFIG).read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelError(f"expected a model, found no {CONFIG} in {folder}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder / CONFIG}: expected JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{folder / CONFIG}: expected an object, found {type(content).__name__}")
+    return content
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The state dict in a weights folder.
+
+    Raises:
+        ModelError: no weights, or a broken file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(folder / WEIGHTS)
+    except FileNotFoundError as error:
+        raise ModelError(f"expected weights, found no {WEIGHTS} in {folder}") from error
+    except SafetensorError as error:
+        raise ModelError(f"{folder / WEIGHTS}: damaged ({error})") from error
+
+
+def weights_hash(folder: Path) -> str:
+    """First twelve hexadecimal digits of the SHA-256 of the weights file."""
+    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]

@@ -1,0 +1,195 @@
+"""Figures of observations and forecasts that a forecaster can read."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.errors import ObservationError
+from ssldm.radar.observations import NAME
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEVELS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+PROBABILITIES = tuple(np.linspace(0.0, 1.0, 11))
+UNOBSERVED = "0.85"
+FORMATS = (".gif", ".mp4", ".png")
+
+
+def plot_nowcast(
+    forecast: xr.Dataset,
+    path: Path,
+    *,
+    observations: xr.DataArray | None = None,
+    threshold: float = 2.0,
+    members: int = 3,
+    frames_per_second: float = 4.0,
+) -> None:
+    """Draw a forecast: an animation (``.gif``, ``.mp4``), or its lead times side by side (``.png``).
+
+    Args:
+        forecast: as `Nowcaster.nowcast` returns it.
+        path: the picture to write.
+        observations: what was observed, before and (where known) after the forecast starts.
+        threshold: rain rate in mm/h of the probability panel.
+        members: how many members to show.
+        frames_per_second: of an animation.
+
+    Raises:
+        ObservationError: a file name of another kind.
+    """
+    if path.suffix not in FORMATS:
+        raise ObservationError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
+    panels = _Panels(forecast, observations, threshold, min(members, forecast.sizes["member"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        if path.suffix == ".png":
+            panels.sheet().savefig(partial, dpi=110)
+        else:
+            panels.animate(partial, frames_per_second)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_validation_picture(
+    path: Path, observed: NDArray[np.float32], members: NDArray[np.float32]
+) -> None:
+    """Observed and forecast rain ``(t, h, w)``, members ``(m, t, h, w)``, at four lead times."""
+    times = np.linspace(0, len(observed) - 1, 4).round().astype(int)
+    rows = [observed, *members[:3], members.mean(axis=0)]
+    figure, axes = _grid(len(rows), len(times), 2.2)
+    for row, (label, rate) in enumerate(zip(["observed", "member 0", "member 1", "member 2", "mean"], rows, strict=False)):
+        for column, time in enumerate(times):
+            _draw(axes[row, column], rate[time], *_rain_colours())
+            axes[row, column].set_title(f"{label}, frame {time + 1}", fontsize=7)
+    figure.savefig(path, dpi=80)
+
+
+class _Panels:
+    """The content of a nowcast figure: rows of fields on one colour scale."""
+
+    def __init__(
+        self, forecast: xr.Dataset, observations: xr.DataArray | None, threshold: float, members: int
+    ) -> None:
+        self.rate = forecast[NAME].values
+        self.start = forecast["forecast_reference_time"].values
+        self.valid = forecast["valid_time"].values
+        self.minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
+        self.observed = self._observed(observations)
+        self.context = [] if observations is None else [t for t in observations["time"].values if t <= self.start][-4:]
+        self.threshold = threshold
+        self.members = members
+        self.title = f"{forecast.attrs.get('observations', '')} · {forecast.attrs.get('source', '')}"
+
+    @staticmethod
+    def _observed(observations: xr.DataArray | None) -> dict[np.datetime64, NDArray[np.float32]]:
+        if observations is None:
+            return {}
+        return dict(zip(observations["time"].values, observations.values, strict=True))
+
+    def fields(self, lead: int) -> list[tuple[str, NDArray[np.float32], bool]]:
+        """Title, field and whether it is a probability, at one lead time (−1 is the last observation)."""
+        rate = self.rate[:, lead]
+        probability = np.where(np.isnan(rate), np.nan, rate >= self.threshold).mean(axis=0)
+        panels = [
+            ("ensemble mean", rate.mean(axis=0), False),
+            (f"P(rain ≥ {self.threshold:g} mm/h)", probability, True),
+            *((f"member {k}", rate[k], False) for k in range(self.members)),
+        ]
+        observed = self.observed.get(self.valid[lead])
+        return panels if observed is None else [("observed", observed, False), *panels]
+
+    def sheet(self) -> "Figure":
+        """Four lead times side by side."""
+        leads = np.unique(np.linspace(0, len(self.valid) - 1, 4).round().astype(int))
+        rows = max(len(self.fields(int(lead))) for lead in leads)
+        figure, axes = _grid(rows, len(leads), 2.6)
+        for column, lead in enumerate(leads):
+            for row, (title, field, probability) in enumerate(self.fields(int(lead))):
+                _draw(axes[row, column], field, *(_probability_colours() if probability else _rain_colours()))
+                axes[row, column].set_title(f"{title}, +{self.minutes[lead]:g} min", fontsize=8)
+        self._finish(figure, f"from {_stamp(self.start)} UTC")
+        return figure
+
+    def animate(self, path: Path, frames_per_second: float) -> None:
+        """One frame a time: observed context, then the lead times."""
+        from matplotlib.animation import FFMpegWriter, PillowWriter
+
+        count = len(self.fields(0)) + (0 if self.observed else 1)
+        columns = min(3, count)
+        figure, axes = _grid(-(-count // columns), columns, 3.2)
+        self._finish(figure, "")
+        heading = figure.suptitle("", fontsize=10)
+        writer = (PillowWriter if path.suffix == ".gif" else FFMpegWriter)(fps=round(frames_per_second))
+        with writer.saving(figure, str(path), dpi=80):
+            for time in self.context:
+                heading.set_text(f"{_stamp(time)} UTC · observed")
+                self._fill(axes, [("observed", self.observed[time], False)])
+                writer.grab_frame()
+            for lead, time in enumerate(self.valid):
+                heading.set_text(f"{_stamp(time)} UTC · forecast +{self.minutes[lead]:g} min from {_stamp(self.start)}")
+                self._fill(axes, self.fields(lead))
+                writer.grab_frame()
+
+    @staticmethod
+    def _fill(axes: NDArray[Any], fields: list[tuple[str, NDArray[np.float32], bool]]) -> None:
+        for axis in axes.flat:
+            axis.clear()
+            axis.set_axis_off()
+        for axis, (title, field, probability) in zip(axes.flat, fields, strict=False):
+            _draw(axis, field, *(_probability_colours() if probability else _rain_colours()))
+            axis.set_title(title, fontsize=9)
+
+    def _finish(self, figure: "Figure", heading: str) -> None:
+        from matplotlib.cm import ScalarMappable
+
+        colour_map, norm = _rain_colours()
+        bar = figure.colorbar(ScalarMappable(norm, colour_map), ax=figure.axes, location="right", fraction=0.03, pad=0.01, extend="max")
+        bar.set_label("rain rate in mm/h (grey: no forecast)")
+        colour_map, norm = _probability_colours()
+        bar = figure.colorbar(ScalarMappable(norm, colour_map), ax=figure.axes[:-1], location="bottom", fraction=0.03, pad=0.01)
+        bar.set_label(f"probability of at least {self.threshold:g} mm/h")
+        figure.suptitle(heading, fontsize=10)
+        figure.text(0.005, 0.005, self.title, fontsize=6, color="0.4")
+
+
+def _grid(rows: int, columns: int, size: float) -> tuple["Figure", NDArray[Any]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(columns * size + 0.8, rows * size + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def _rain_colours() -> tuple[Any, Any]:
+    from cmcrameri import cm
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    colours = cm.batlow_r(np.linspace(0.05, 1.0, len(LEVELS)))
+    colour_map = ListedColormap(colours[:-1]).with_extremes(under="white", over=colours[-1], bad=UNOBSERVED)
+    return colour_map, BoundaryNorm(LEVELS, len(LEVELS) - 1)
+
+
+def _probability_colours() -> tuple[Any, Any]:
+    from cmcrameri import cm
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    colours = cm.lapaz_r(np.linspace(0.0, 1.0, len(PROBABILITIES) - 1))
+    return ListedColormap(colours).with_extremes(bad=UNOBSERVED), BoundaryNorm(PROBABILITIES, len(colours))
+
+
+def _draw(axis: "Axes", field: NDArray[np.float32], colour_map: Any, norm: Any) -> None:
+    axis.imshow(field, cmap=colour_map, norm=norm, interpolation="nearest")
+    axis.set_axis_off()
+
+
+def _stamp(time: np.datetime64) -> str:
+    return str(np.datetime_as_string(time, unit="m")).replace("T", " ")

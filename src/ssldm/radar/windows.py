@@ -1,0 +1,155 @@
+"""Training windows: where in the archives rain stood still enough to be seen, and how to read it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.errors import ObservationError
+
+_BLOCK = 64
+_WET_MM_PER_HOUR = 0.1
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window: which series, first frame, first row and column (of the coarsened grid), coarsening."""
+
+    series: int
+    start: int
+    row: int
+    column: int
+    coarsening: int
+
+
+class WindowIndex:
+    """All windows of gap-free frames in some series, with the share of wet pixels as importance within a product.
+
+    Args:
+        series: lazily opened archives ``(time, y, x)``; all with ``step_minutes``.
+        frames: length of a window.
+        size: side of a window in (coarsened) pixels.
+        step_minutes: time step the windows must have.
+        coarsenings: factors by which a series may be block-averaged first.
+        observed: least share of observed pixels.
+        dry_weight: importance of a window without rain; that of a wet one is its wet share plus this.
+
+    Raises:
+        ObservationError: no window fits.
+    """
+
+    def __init__(
+        self,
+        series: Sequence[xr.DataArray],
+        *,
+        frames: int,
+        size: int,
+        step_minutes: float,
+        coarsenings: Sequence[int] = (1,),
+        observed: float = 0.5,
+        dry_weight: float = 0.02,
+    ) -> None:
+        self.series = series
+        self.frames = frames
+        self.size = size
+        windows: list[Window] = []
+        weights: list[float] = []
+        for number, data in enumerate(series):
+            starts = _gap_free_starts(data["time"].values, frames, step_minutes)
+            for coarsening in coarsenings:
+                wet, seen = _block_shares(data, coarsening)
+                for start, row, column, wet_share in _fitting(wet, seen, starts, frames, size, observed):
+                    windows.append(Window(number, start, row, column, coarsening))
+                    weights.append(wet_share + dry_weight)
+        if not windows:
+            raise ObservationError(
+                f"expected gap-free windows of {frames} frames and {size}×{size} pixels, found none"
+            )
+        self.windows = windows
+        self.probability = self._balanced(np.asarray(weights))
+        self._cumulative = np.cumsum(self.probability)
+
+    def _balanced(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities: each product gets the same share, or the largest domain would drown the others."""
+        products = [self.series[window.series].attrs.get("product") for window in self.windows]
+        _, group = np.unique(np.asarray(products, dtype=str), return_inverse=True)
+        totals = np.bincount(group, weights)
+        return np.asarray(weights / totals[group] / len(totals))
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def draw(self, rng: np.random.Generator) -> Window:
+        """One window, drawn by importance."""
+        position = np.searchsorted(self._cumulative, rng.random(), side="right")
+        return self.windows[min(int(position), len(self) - 1)]
+
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Rain rate ``(t, h, w)`` in mm/h of a window, NaN where unobserved."""
+        factor, size = window.coarsening, self.size
+        rows = slice(window.row * factor, (window.row + size) * factor)
+        columns = slice(window.column * factor, (window.column + size) * factor)
+        times = slice(window.start, window.start + self.frames)
+        values = self.series[window.series][times, rows, columns].values
+        return coarsen(values, factor)
+
+
+def coarsen(rate: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Block means ``(..., h, w)`` → ``(..., h // factor, w // factor)``; NaN where any pixel is."""
+    if factor == 1:
+        return np.asarray(rate, dtype=np.float32)
+    height, width = (n // factor * factor for n in rate.shape[-2:])
+    blocks = rate[..., :height, :width].reshape(
+        *rate.shape[:-2], height // factor, factor, width // factor, factor
+    )
+    return np.asarray(blocks.mean(axis=(-3, -1)), dtype=np.float32)
+
+
+def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
+    """One of the eight symmetries (0 to 7) of a square ``(..., h, h)``: rotations, then a flip."""
+    turned = np.rot90(rate, symmetry % 4, axes=(-2, -1))
+    return np.ascontiguousarray(np.flip(turned, -1) if symmetry >= 4 else turned)
+
+
+def _gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: float) -> list[int]:
+    regular = np.diff(times) == np.timedelta64(round(step_minutes * 60), "s")
+    run = np.concatenate([[0], np.cumsum(~regular)])
+    return [i for i in range(len(times) - frames + 1) if run[i] == run[i + frames - 1]]
+
+
+def _block_shares(data: xr.DataArray, coarsening: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wet and observed share ``(time, rows, columns)`` of blocks of 64 coarsened pixels."""
+    block = _BLOCK * coarsening
+    shape = (data.sizes["time"], data.sizes["y"] // block, data.sizes["x"] // block)
+    wet, seen = np.zeros(shape), np.zeros(shape)
+    if 0 in shape:
+        return wet, seen
+    for i in range(shape[0]):
+        frame = data[i].values
+        wet[i] = coarsen((frame >= _WET_MM_PER_HOUR).astype(np.float32), block)
+        seen[i] = coarsen(np.isfinite(frame).astype(np.float32), block)
+    return wet, seen
+
+
+def _fitting(
+    wet: NDArray[np.float64],
+    seen: NDArray[np.float64],
+    starts: Sequence[int],
+    frames: int,
+    size: int,
+    observed: float,
+) -> list[tuple[int, int, int, float]]:
+    """First frame, row, column and wet share of each window that is observed well enough."""
+    blocks = size // _BLOCK
+    found = []
+    for start in starts:
+        wet_mean = wet[start : start + frames].mean(axis=0)
+        seen_mean = seen[start : start + frames].mean(axis=0)
+        for i in range(wet_mean.shape[0] - blocks + 1):
+            for j in range(wet_mean.shape[1] - blocks + 1):
+                tile = np.s_[i : i + blocks, j : j + blocks]
+                if seen_mean[tile].mean() >= observed:
+                    found.append((start, i * _BLOCK, j * _BLOCK, float(wet_mean[tile].mean())))
+    return found

@@ -1,0 +1,1 @@
+"""Losses, data and Lightning modules; nothing that a forecast needs."""

@@ -1,0 +1,70 @@
+"""Autoencoder training as a Lightning module."""
+
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor
+
+from ssldm.nn.autoencoder import kl_divergence
+from ssldm.training.autoencoder_loss import autoencoder_loss
+from ssldm.training.frames import Batch
+from ssldm.training.optimisation import configure_optimiser, step_generator
+from ssldm.training.preset import Preset
+
+
+class AutoencoderModule(lightning.LightningModule):
+    """Trains `Autoencoder` with the intensity-structure loss; validates by reconstruction CSI."""
+
+    CSI_THRESHOLDS = (0.5, 2.0, 8.0)
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.preset = preset
+        self.network = preset.autoencoder.build()
+        self._counts: dict[float, Tensor] = {}
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Loss of a batch of crops ``(b, 1, h, w)``."""
+        frames, observed = batch
+        image = frames.expand(-1, self.preset.autoencoder.channels, -1, -1)
+        mean, log_variance = self.network.encode(image)
+        seed = self.preset.autoencoder_training.optimisation.seed
+        noise = torch.randn(mean.shape, generator=step_generator(seed, self.global_step)).to(mean.device)
+        latents = mean.float() + (0.5 * log_variance.float()).exp() * noise
+        decoded = self.network.decode(latents).float().mean(dim=1, keepdim=True)
+        loss = autoencoder_loss(
+            self.preset.autoencoder_training.loss,
+            self.preset.scaling,
+            frames,
+            decoded,
+            observed,
+            kl_divergence(mean.float(), log_variance.float()),
+        )
+        self.log_dict({f"train/{name}": value.detach() for name, value in loss._asdict().items()})
+        return loss.total
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the counts of the last validation."""
+        self._counts = {threshold: torch.zeros(3) for threshold in self.CSI_THRESHOLDS}
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Count hits, misses and false alarms of the reconstruction."""
+        frames, observed = batch
+        image = frames.expand(-1, self.preset.autoencoder.channels, -1, -1)
+        decoded = self.network.decode(self.network.encode(image)[0]).float().mean(dim=1, keepdim=True)
+        truth, approximation = (self.preset.scaling.to_rate(x) for x in (frames, decoded))
+        for threshold, counts in self._counts.items():
+            a, b = (((rate >= threshold) & (observed > 0)) for rate in (truth, approximation))
+            counts += torch.stack([(a & b).sum(), (a & ~b).sum(), (~a & b).sum()]).float().cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the critical success index hits / (hits + misses + false alarms) at each threshold."""
+        for threshold, counts in self._counts.items():
+            self.log(f"validation/csi_{threshold:g}", counts[0] / counts.sum().clamp_min(1.0))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay."""
+        return configure_optimiser(
+            self.network.parameters(), self.preset.autoencoder_training.optimisation
+        )

@@ -1,0 +1,86 @@
+"""Single frames for the autoencoder: random crops, turned at random, as Lightning data."""
+
+from collections.abc import Sequence
+
+import lightning
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.radar.windows import WindowIndex, turn
+from ssldm.training.preset import Preset
+from ssldm.training.sampler import StepSampler
+
+Batch = tuple[Tensor, Tensor]
+
+
+class FrameDataset(Dataset[Batch]):
+    """Example n: a crop ``(1, h, w)`` in network units and its observed mask, drawn from (seed, n)."""
+
+    def __init__(self, index: WindowIndex, scaling: IntensityScaling, seed: int, length: int) -> None:
+        self.index = index
+        self.scaling = scaling
+        self.seed = seed
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, n: int) -> Batch:
+        rng = np.random.default_rng((self.seed, n))
+        rate = turn(self.index.read(self.index.draw(rng)), int(rng.integers(8)))
+        observed = torch.from_numpy(np.isfinite(rate))
+        frame = self.scaling.to_network(torch.from_numpy(np.nan_to_num(rate, nan=0.0)))
+        return frame, observed.float()
+
+
+class FrameData(lightning.LightningDataModule):
+    """Training and validation crops of single frames."""
+
+    VALIDATION_BATCHES = 16
+
+    def __init__(
+        self, preset: Preset, train: Sequence[xr.DataArray], validation: Sequence[xr.DataArray]
+    ) -> None:
+        super().__init__()
+        self.preset = preset
+        self.train_index = self._index(train)
+        self.validation_index = self._index(validation)
+
+    def _index(self, series: Sequence[xr.DataArray]) -> WindowIndex:
+        window = self.preset.window
+        return WindowIndex(
+            series,
+            frames=1,
+            size=self.preset.autoencoder_training.crop,
+            step_minutes=window.step_minutes,
+            coarsenings=window.coarsenings,
+            observed=window.observed,
+            dry_weight=window.dry_weight,
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Crops from the step that the trainer has reached."""
+        if (trainer := self.trainer) is None:
+            raise RuntimeError("FrameData is attached to a trainer before its loaders are made")
+        run = self.preset.autoencoder_training.optimisation
+        return DataLoader(
+            FrameDataset(
+                self.train_index, self.preset.scaling, run.seed, (run.steps + 1) * run.batch_size
+            ),
+            batch_size=run.batch_size,
+            sampler=StepSampler(lambda: trainer.global_step, run.steps_per_epoch, run.batch_size),
+            num_workers=run.workers,
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The same crops each time."""
+        run = self.preset.autoencoder_training.optimisation
+        length = self.VALIDATION_BATCHES * run.batch_size
+        return DataLoader(
+            FrameDataset(self.validation_index, self.preset.scaling, run.seed + 1, length),
+            batch_size=run.batch_size,
+        )

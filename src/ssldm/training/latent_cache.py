@@ -1,0 +1,173 @@
+"""Latents and extrapolated frames of training windows, computed once and kept on disk."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nn.merge_net import Condition
+from ssldm.radar.motion import extrapolate
+from ssldm.radar.windows import WindowIndex, turn
+
+MANIFEST = "manifest.json"
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+Encode = Callable[[Tensor], Tensor]
+
+
+class WindowDataset(Dataset[dict[str, Tensor]]):
+    """Window n, drawn from (seed, n): rain rate, its extrapolation and where both are observed."""
+
+    def __init__(self, index: WindowIndex, context_frames: int, seed: int, count: int) -> None:
+        self.index = index
+        self.context_frames = context_frames
+        self.seed = seed
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, n: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, n))
+        rate = turn(self.index.read(self.index.draw(rng)), int(rng.integers(8)))
+        lead = len(rate) - self.context_frames
+        moved = extrapolate(rate[: self.context_frames], lead)
+        return {
+            "rate": torch.from_numpy(rate),
+            "extrapolated": torch.from_numpy(moved.rate),
+            "covered": torch.from_numpy(moved.observed),
+        }
+
+
+class LatentCache(Dataset[dict[str, Tensor]]):
+    """Training windows as latents, memory-mapped.
+
+    Each example holds ``context_latent (t_in, c, h, w)``, ``extrapolated_latent`` and ``lead_latent
+    (t_out, c, h, w)``, their observed shares ``extrapolated_coverage`` and ``lead_observed
+    (t_out, 1, h, w)``, and, where kept, ``rate (t_in + t_out, H, W)`` in mm/h and
+    ``context_pixels (t_in, 1, H, W)`` in network units.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        self.arrays: dict[str, NDArray[Any]] = {
+            name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in manifest["arrays"]
+        }
+        self.length = int(manifest["count"])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, n: int) -> dict[str, Tensor]:
+        return {
+            name: torch.from_numpy(np.array(array[n % self.length], dtype=np.float32))
+            for name, array in self.arrays.items()
+        }
+
+
+def condition_of(batch: dict[str, Tensor]) -> Condition:
+    """The condition in a batch of cache examples."""
+    return Condition(
+        context_latent=batch["context_latent"],
+        context_pixels=batch.get("context_pixels"),
+        extrapolated_latent=batch["extrapolated_latent"],
+        extrapolated_coverage=batch["extrapolated_coverage"],
+    )
+
+
+def build_cache(
+    folder: Path,
+    windows: WindowDataset,
+    encode: Encode,
+    *,
+    identity: dict[str, Any],
+    stride: int,
+    scaling: IntensityScaling,
+    keep_rate: bool = False,
+    keep_pixels: bool = False,
+    workers: int = 0,
+    progress: Progress = lambda items, count: items,
+) -> LatentCache:
+    """The cache in ``folder``, computed unless one of the same identity is there already.
+
+    Args:
+        windows: what to encode.
+        encode: rain rates ``(n, H, W)`` in mm/h to scaled latents ``(n, c, h, w)``.
+        identity: what the content depends on (weights, data, seeds).
+        stride: pixels a latent pixel.
+        scaling: for ``context_pixels``.
+        keep_rate: keep the rain rates, for validation.
+        keep_pixels: keep the context frames, for the pixel-space conditions.
+    """
+    manifest_path = folder / MANIFEST
+    if manifest_path.exists() and json.loads(manifest_path.read_text())["identity"] == identity:
+        return LatentCache(folder)
+    manifest_path.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, NDArray[Any]] = {}
+    loader = DataLoader(windows, batch_size=1, num_workers=workers)
+    for n, window in enumerate(progress(loader, len(windows))):
+        example = _encode_window(window, encode, windows.context_frames, stride)
+        if keep_rate:
+            example["rate"] = window["rate"][0]
+        if keep_pixels:
+            context = window["rate"][0, : windows.context_frames, None]
+            example["context_pixels"] = scaling.to_network(context.nan_to_num(nan=0.0))
+        for name, value in example.items():
+            if name not in arrays:
+                arrays[name] = np.lib.format.open_memmap(
+                    folder / f"{name}.npy",
+                    mode="w+",
+                    dtype=np.float32 if name == "rate" else np.float16,
+                    shape=(len(windows), *value.shape),
+                )
+            arrays[name][n] = value.numpy()
+    for array in arrays.values():
+        array.flush()  # type: ignore[attr-defined]
+    manifest = {"identity": identity, "count": len(windows), "arrays": sorted(arrays)}
+    partial = manifest_path.with_suffix(".partial")
+    partial.write_text(json.dumps(manifest))
+    partial.rename(manifest_path)
+    return LatentCache(folder)
+
+
+def _encode_window(
+    window: dict[str, Tensor], encode: Encode, context_frames: int, stride: int
+) -> dict[str, Tensor]:
+    rate, moved, covered = (window[name][0] for name in ("rate", "extrapolated", "covered"))
+    latents = encode(torch.cat([rate, moved]))
+    observed = F.avg_pool2d(torch.isfinite(rate[context_frames:, None]).float(), stride)
+    return {
+        "context_latent": latents[:context_frames],
+        "lead_latent": latents[context_frames : len(rate)],
+        "extrapolated_latent": latents[len(rate) :],
+        "lead_observed": observed,
+        "extrapolated_coverage": F.avg_pool2d(covered[:, None].float(), stride),
+    }
+
+
+def residual_statistics(cache: LatentCache, sample: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Slope, offset and residual deviation ``(t_out, c)`` of the regression of observed on extrapolated latents.
+
+    Latent pixels that are not wholly observed are left out.
+    """
+    sums = torch.zeros(0)
+    for n in sample:
+        example = cache[n]
+        weight = (example["lead_observed"] > 0.99).double()
+        x, y = example["extrapolated_latent"].double(), example["lead_latent"].double()
+        terms = torch.stack([v.sum(dim=(-2, -1)) for v in (weight.expand_as(x), weight * x, weight * y, weight * x * x, weight * x * y, weight * y * y)])
+        sums = terms if sums.numel() == 0 else sums + terms
+    count, x, y, xx, xy, yy = sums / sums[0].clamp_min(1.0)
+    variance = (xx - x * x).clamp_min(1e-6)
+    slope = (xy - x * y) / variance
+    offset = y - slope * x
+    residual = (yy - y * y) - slope * (xy - x * y)
+    return slope.float(), offset.float(), residual.clamp_min(1e-6).sqrt().float()

@@ -1,0 +1,91 @@
+"""What both trainings share: optimiser, callbacks, trainer."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch import callbacks as lightning_callbacks
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from ssldm.errors import ConfigurationError
+from ssldm.training.preset import OptimisationConfig
+
+CHECKPOINT = "last.ckpt"
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one optimiser step: a resumed run draws the same."""
+    return torch.Generator().manual_seed((seed << 32) + step)
+
+
+def configure_optimiser(parameters: Iterable[torch.nn.Parameter], config: OptimisationConfig) -> Any:
+    """AdamW; the rate rises linearly, then falls as a half cosine to a hundredth."""
+
+    def factor(step: int) -> float:
+        if step < config.warmup_steps:
+            return (step + 1) / config.warmup_steps
+        progress = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+        return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
+
+    optimiser = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return {
+        "optimizer": optimiser,
+        "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+    }
+
+
+def fit(
+    module: lightning.LightningModule,
+    data: lightning.LightningDataModule,
+    config: OptimisationConfig,
+    out: Path,
+    *,
+    resume: bool,
+    extra_callbacks: Iterable[lightning.Callback] = (),
+) -> None:
+    """Train to the end, with a checkpoint after every epoch; ``module`` ends with the averaged weights.
+
+    Raises:
+        ConfigurationError: ``out`` holds a run and ``resume`` is false, or the other way round.
+    """
+    checkpoint = out / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise ConfigurationError(f"{out} holds a run already: resume it, or choose another folder")
+    if resume and not checkpoint.exists():
+        raise ConfigurationError(f"expected a checkpoint to resume from, found none at {checkpoint}")
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = lightning.Trainer(
+        accelerator="auto",
+        devices="auto",
+        precision=config.precision,
+        max_steps=config.steps,
+        limit_train_batches=config.steps_per_epoch,
+        check_val_every_n_epoch=config.validate_epochs,
+        num_sanity_val_steps=0,
+        gradient_clip_val=config.clip_norm,
+        log_every_n_steps=min(20, config.steps_per_epoch),
+        logger=[
+            CSVLogger(out, name="", version="log"),
+            TensorBoardLogger(out, name="", version="tensorboard"),
+        ],
+        callbacks=[
+            lightning_callbacks.EMAWeightAveraging(decay=config.ema_decay),
+            lightning_callbacks.ModelCheckpoint(
+                dirpath=out,
+                filename=CHECKPOINT.removesuffix(".ckpt"),
+                every_n_epochs=1,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            ),
+            lightning_callbacks.RichProgressBar(),
+            *extra_callbacks,
+        ],
+        enable_model_summary=False,
+    )
+    trainer.fit(module, data, ckpt_path=checkpoint if resume else None, weights_only=False)

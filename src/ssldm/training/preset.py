@@ -1,0 +1,145 @@
+"""Presets: every number that a training run depends on, in one strict, shipped file."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from ssldm.config import Config
+from ssldm.diffusion.schedule import DiffusionConfig
+from ssldm.errors import ConfigurationError
+from ssldm.nn.autoencoder import AutoencoderConfig
+from ssldm.nn.denoiser import DenoiserConfig
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.training.autoencoder_loss import AutoencoderLossConfig
+
+PRESETS = ("paper", "base", "small", "tiny")
+
+
+class WindowConfig(Config):
+    """What a training example is.
+
+    Attributes:
+        context_frames, lead_frames: T_in and T_out.
+        step_minutes: time step of the archives.
+        size: side of a window in pixels.
+        coarsenings: block averages that windows are also taken from.
+        dry_weight: see `ssldm.radar.windows.WindowIndex`.
+        observed: least share of observed pixels.
+    """
+
+    context_frames: int = 4
+    lead_frames: int = 16
+    step_minutes: float = 5.0
+    size: int = 256
+    coarsenings: tuple[int, ...] = (1,)
+    dry_weight: float = 0.02
+    observed: float = 0.5
+
+
+class OptimisationConfig(Config):
+    """How a network is trained: AdamW, linear warm-up, cosine decay, EMA.
+
+    Attributes:
+        steps: optimiser steps.
+        steps_per_epoch: steps between checkpoints; each `validate_epochs` of them end with a validation.
+        batch_size: windows or crops a step.
+        clip_norm: largest norm of the gradient.
+        ema_decay: decay of the exponential moving average of the weights.
+        precision: Lightning's name of the arithmetic.
+        workers: processes that read data.
+    """
+
+    steps: int
+    steps_per_epoch: int = 200
+    validate_epochs: int = 1
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 200
+    clip_norm: float = 1.0
+    ema_decay: float = 0.999
+    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
+    workers: int = 0
+    seed: int = 0
+
+
+class AutoencoderTrainingConfig(Config):
+    """Autoencoder training: random crops of single frames."""
+
+    crop: int = 128
+    loss: AutoencoderLossConfig = AutoencoderLossConfig()
+    optimisation: OptimisationConfig
+
+
+class DenoiserTrainingConfig(Config):
+    """Denoiser training: windows whose latents are computed once.
+
+    Attributes:
+        windows: number of training windows in the latent cache.
+        validation_windows: number of validation windows in the latent cache.
+        validation_members, validation_steps: ensemble size and sampler steps of the validation score.
+    """
+
+    windows: int = 2000
+    validation_windows: int = 8
+    validation_members: int = 4
+    validation_steps: int = 8
+    optimisation: OptimisationConfig
+
+
+class Preset(Config):
+    """A model and its training."""
+
+    window: WindowConfig = WindowConfig()
+    scaling: IntensityScaling = IntensityScaling()
+    autoencoder: AutoencoderConfig
+    autoencoder_training: AutoencoderTrainingConfig
+    denoiser: DenoiserConfig
+    diffusion: DiffusionConfig = DiffusionConfig()
+    denoiser_training: DenoiserTrainingConfig
+
+
+def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
+    """A shipped preset by name, or one in a file, with ``section.key=value`` overrides.
+
+    Raises:
+        ConfigurationError: no such preset, a misspelt key, a value of the wrong kind.
+    """
+    path = Path(name)
+    if name in PRESETS:
+        text = (files("ssldm") / "presets" / f"{name}.yaml").read_text()
+    elif path.is_file():
+        text = path.read_text()
+    else:
+        raise ConfigurationError(f"expected a preset ({', '.join(PRESETS)}) or a file, found {name!r}")
+    tree = yaml.safe_load(text)
+    if not isinstance(tree, dict):
+        raise ConfigurationError(f"{name}: expected sections, found {type(tree).__name__}")
+    for override in overrides:
+        _set(tree, override)
+    try:
+        return Preset.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigurationError(f"{name}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """The first fault of a configuration in one line."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r}"
+
+
+def _set(tree: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator:
+        raise ConfigurationError(f"expected key=value, found {override!r}")
+    *sections, last = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigurationError(f"{override!r}: {section!r} is not a section")
+    tree[last] = yaml.safe_load(value)

@@ -1,0 +1,88 @@
+"""Objective and sampling, on problems whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from ssldm.diffusion.objective import diffusion_loss
+from ssldm.diffusion.sampling import member_generator, sample
+from ssldm.diffusion.schedule import DiffusionConfig
+
+SAMPLERS = ("ddpm", "ddim", "dpm-solver++", "unipc")
+
+
+def exact_prediction(config: DiffusionConfig, mean: float, deviation: float):  # noqa: ANN201
+    """The best predictor for latents that are normally distributed, each by itself."""
+    products = config.build_forward_process().alphas_cumprod
+
+    def predict(noisy: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        a = products[timestep.long()][:, None, None, None, None]
+        signal, noise = a.sqrt(), (1 - a).sqrt()
+        gain = signal * deviation**2 / (a * deviation**2 + 1 - a)
+        clean = mean + gain * (noisy - signal * mean)
+        epsilon = (noisy - signal * clean) / noise
+        return epsilon if config.prediction == "epsilon" else signal * epsilon - noise * clean
+
+    return predict
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_samplers_draw_from_a_normal_distribution(sampler: str, prediction: str) -> None:
+    config = DiffusionConfig(prediction=prediction)
+    generators = [member_generator(0, k) for k in range(2)]
+    noise = torch.stack([torch.randn(4, 4, 16, 16, generator=g) for g in generators])
+    steps = {"ddpm": 200, "ddim": 150}.get(sampler, 20)  # of first order, or of second
+    drawn = sample(
+        exact_prediction(config, 0.7, 0.5), noise, config.build_scheduler(sampler), steps, generators
+    )
+    assert drawn.mean().item() == pytest.approx(0.7, abs=0.03)
+    assert drawn.std().item() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("sampler", ["dpm-solver++", "unipc"])
+@pytest.mark.parametrize("deviation", [0.2, 0.5, 1.0])
+def test_ten_steps_keep_the_spread_of_every_scale(sampler: str, deviation: float) -> None:
+    config = DiffusionConfig(prediction="v_prediction")
+    generators = [member_generator(0, k) for k in range(2)]
+    noise = torch.stack([torch.randn(4, 4, 16, 16, generator=g) for g in generators])
+    predict = exact_prediction(config, 0.0, deviation)
+    drawn = sample(predict, noise, config.build_scheduler(sampler), 10, generators)
+    assert drawn.std().item() == pytest.approx(deviation, rel=0.06)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_the_loss_of_a_perfect_prediction_is_zero(prediction: str) -> None:
+    config = DiffusionConfig(prediction=prediction)
+    clean, noise = torch.full((2, 3, 4, 5, 5), 0.7), torch.randn(2, 3, 4, 5, 5)
+    timestep = torch.tensor([10, 700])
+    loss = diffusion_loss(
+        exact_prediction(config, 0.7, 0.0),
+        clean,
+        noise,
+        timestep,
+        config.build_forward_process(),
+        torch.ones(2, 3, 1, 5, 5),
+    )
+    assert loss.item() < 1e-6
+
+
+def test_unobserved_latents_do_not_count() -> None:
+    process = DiffusionConfig().build_forward_process()
+    clean, noise = torch.randn(1, 2, 4, 3, 3), torch.randn(1, 2, 4, 3, 3)
+    weight = torch.ones(1, 2, 1, 3, 3)
+    weight[0, 0, 0, 1, 1] = 0.0
+    spoilt = noise.clone()
+    spoilt[0, 0, :, 1, 1] = 1e3
+    loss = diffusion_loss(lambda *_: spoilt, clean, noise, torch.tensor([5]), process, weight)
+    assert loss.item() == 0.0
+
+
+def test_members_depend_on_seed_and_number_alone() -> None:
+    def draw(seed: int, member: int) -> np.ndarray:
+        return torch.randn(100, generator=member_generator(seed, member)).numpy()
+
+    np.testing.assert_array_equal(draw(1, 2), draw(1, 2))
+    streams = [draw(seed, member) for seed in range(3) for member in range(3)]
+    correlation = np.corrcoef(streams) - np.eye(9)
+    assert np.abs(correlation).max() < 0.5

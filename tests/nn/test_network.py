@@ -1,0 +1,135 @@
+"""Laws of the network's parts."""
+
+import itertools
+
+import pytest
+import torch
+
+from ssldm.nn.attention import SpatialAttention, TemporalAttention
+from ssldm.nn.autoencoder import AutoencoderConfig
+from ssldm.nn.denoiser import DenoiserConfig
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nn.merge_net import Condition, MergeNetConfig
+from ssldm.nn.temporal_shift import temporal_shift
+
+SMALL = {"width": 8, "multipliers": (1, 2), "blocks": 1, "groups": 4, "spatial_heads": 2}
+
+
+def randomise(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Weights that let every path contribute."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.2, generator=generator)
+    return module.eval()
+
+
+def test_temporal_shift_moves_channels_between_frames() -> None:
+    x = torch.arange(3.0)[:, None, None, None].expand(3, 8, 1, 1) + 1.0  # frame number, from 1
+    y = temporal_shift(x, frames=3)[:, :, 0, 0]
+    assert y[:, 0].tolist() == [2.0, 3.0, 0.0]  # from the next frame
+    assert y[:, 1].tolist() == [0.0, 1.0, 2.0]  # from the previous frame
+    assert torch.equal(y[:, 2:], x[:, 2:, 0, 0])
+
+
+def test_temporal_shift_reversed_in_time_exchanges_its_directions() -> None:
+    x = torch.randn(5, 16, 2, 3)
+    forward = temporal_shift(x.flip(0), frames=5).flip(0)
+    exchanged = torch.cat([x[:, 2:4], x[:, :2], x[:, 4:]], dim=1)
+    backward = temporal_shift(exchanged, frames=5)
+    assert torch.equal(forward[:, :2], backward[:, 2:4])
+    assert torch.equal(forward[:, 2:4], backward[:, :2])
+
+
+@torch.no_grad()
+def test_temporal_attention_is_causal() -> None:
+    attention = randomise(TemporalAttention(8, heads=2, head_channels=4))
+    x = torch.randn(6, 8, 2, 2)
+    changed = x.clone()
+    changed[4:] += 1.0
+    before, after = attention(x, 6), attention(changed, 6)
+    torch.testing.assert_close(before[:4], after[:4])
+    assert not torch.allclose(before[4], after[4])
+
+
+@torch.no_grad()
+def test_temporal_attention_treats_positions_alike() -> None:
+    attention = randomise(TemporalAttention(8, heads=2, head_channels=4))
+    x = torch.randn(6, 8, 3, 4)
+    torch.testing.assert_close(attention(x.flip(-1), 6), attention(x, 6).flip(-1))
+
+
+@torch.no_grad()
+def test_spatial_attention_treats_positions_alike() -> None:
+    attention = randomise(SpatialAttention(8, heads=2, groups=4))
+    x = torch.randn(2, 8, 3, 5)
+    turned = x.transpose(-1, -2).contiguous()
+    torch.testing.assert_close(attention(turned), attention(x).transpose(-1, -2))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "extrapolation"), list(itertools.product(["none", "downsampled", "encoder"], [False, True]))
+)
+@torch.no_grad()
+def test_every_condition_variant_with_any_number_of_frames(pixels: str, extrapolation: bool) -> None:
+    merge_net = MergeNetConfig(
+        context_frames=3,
+        latent_channels=2,
+        pixels=pixels,
+        encoder_width=32,
+        extrapolation=extrapolation,
+    )
+    config = DenoiserConfig(merge_net=merge_net, attention_reductions=(2,), **SMALL)
+    network = randomise(config.build())
+    condition = Condition(
+        context_latent=torch.randn(2, 3, 2, 8, 4),
+        context_pixels=torch.randn(2, 3, 1, 64, 32),
+        extrapolated_latent=torch.randn(2, 5, 2, 8, 4),
+        extrapolated_coverage=torch.rand(2, 5, 1, 8, 4),
+    )
+    noisy = torch.randn(2, 5, 2, 8, 4)
+    output = network(noisy, torch.tensor([3, 900]), condition)
+    assert output.shape == noisy.shape
+    # One window of a batch does not depend on the other.
+    alone = network(noisy[:1], torch.tensor([3]), condition.map(lambda x: x[:1]))
+    torch.testing.assert_close(alone, output[:1], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_fresh_denoiser_predicts_zero() -> None:
+    network = DenoiserConfig(attention_reductions=(1, 2), **SMALL).build()
+    noisy = torch.randn(1, 2, 4, 4, 4)
+    output = network(noisy, torch.tensor([5]), Condition(torch.randn(1, 4, 4, 4, 4)))
+    assert torch.equal(output, torch.zeros_like(output))
+
+
+def test_wrong_sizes_are_named() -> None:
+    network = DenoiserConfig(attention_reductions=(), **SMALL).build()
+    with pytest.raises(ValueError, match="multiples of 2, found 5×4"):
+        network(torch.zeros(1, 2, 4, 5, 4), torch.tensor([5]), Condition(torch.zeros(1, 4, 4, 5, 4)))
+    with pytest.raises(ValueError, match="must divide"):
+        DenoiserConfig(width=6, groups=4)
+
+
+@pytest.mark.parametrize("patch", [1, 2])
+@torch.no_grad()
+def test_autoencoder_halves_as_often_as_it_says(patch: int) -> None:
+    config = AutoencoderConfig(channels=1, width=8, multipliers=(1, 2), blocks=1, groups=4, patch=patch)
+    network = config.build()
+    mean, log_variance = network.encode(torch.randn(2, 1, 16, 8))
+    assert mean.shape == log_variance.shape == (2, 4, 16 // config.stride, 8 // config.stride)
+    assert network.decode(mean).shape == (2, 1, 16, 8)
+
+
+@pytest.mark.parametrize("kind", ["power", "reflectivity"])
+def test_intensity_scaling_can_be_undone(kind: str) -> None:
+    scaling = IntensityScaling(kind=kind, dry_below=0.0)
+    rate = torch.tensor([0.1, 0.5, 2.0, 8.0, 60.0, 300.0])
+    torch.testing.assert_close(scaling.to_rate(scaling.to_network(rate)), rate, rtol=1e-4, atol=1e-4)
+    assert scaling.to_network(rate).diff().min() > 0
+
+
+def test_dry_stays_dry_and_rain_is_never_negative() -> None:
+    for kind in ("power", "reflectivity"):
+        scaling = IntensityScaling(kind=kind)
+        assert scaling.to_rate(scaling.to_network(torch.zeros(1))) == 0.0
+        assert (scaling.to_rate(torch.linspace(-3, 3, 50)) >= 0).all()

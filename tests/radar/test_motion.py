@@ -1,0 +1,50 @@
+"""Motion and extrapolation of fields whose motion is known."""
+
+import numpy as np
+
+from ssldm.radar.motion import extrapolate
+from ssldm.radar.simulation import StormConfig, simulate
+
+
+def moving_storm(frames: int, wind: tuple[float, float]) -> np.ndarray:
+    config = StormConfig(wind=wind, lifetime=1e6, growth_period=1e6, slope=4.0)
+    return simulate(frames, (128, 128), seed=3, config=config).values
+
+
+def test_extrapolation_follows_a_storm_that_only_moves() -> None:
+    storm = moving_storm(12, (2.0, -1.0))
+    forecast = extrapolate(storm[:4], 8)
+    error = np.nanmean(np.abs(forecast.rate - storm[4:]))
+    persistence = np.mean(np.abs(storm[3] - storm[4:]))
+    assert error < 0.5 * persistence
+    np.testing.assert_allclose(np.median(forecast.motion, axis=(1, 2)), [2.0, -1.0], atol=0.3)
+
+
+def test_air_from_outside_is_not_forecast() -> None:
+    forecast = extrapolate(moving_storm(4, (2.0, 0.0)), 8)
+    assert np.array_equal(np.isnan(forecast.rate), ~forecast.observed)
+    assert not forecast.observed[-1, 64, 4]  # came from 12 pixels west of the edge
+    assert forecast.observed[-1, 64, 60]
+
+
+def test_what_one_context_frame_did_not_see_is_not_forecast() -> None:
+    context = moving_storm(4, (2.0, 0.0))
+    context[1, 60:70, 60:70] = np.nan
+    forecast = extrapolate(context, 8)
+    assert not forecast.observed[:, 60:70, 60:70].any()
+    assert not forecast.observed[3, 65, 74]  # moved out of the hole
+    assert forecast.observed[3, 65, 56]  # upwind of the hole
+
+
+def test_still_air_is_forecast_everywhere() -> None:
+    context = np.zeros((4, 32, 32), np.float32)
+    context[0, 5, 5] = np.nan
+    forecast = extrapolate(context, 3)
+    assert (~forecast.observed).sum() == 3
+    assert np.nanmax(forecast.rate) == 0.0
+
+
+def test_storms_are_seeded() -> None:
+    np.testing.assert_array_equal(simulate(3, (32, 48), seed=1).values, simulate(3, (32, 48), seed=1).values)
+    assert not np.array_equal(simulate(3, (32, 48), seed=1).values, simulate(3, (32, 48), seed=2).values)
+    assert float(simulate(3, (32, 48)).min()) >= 0.0

@@ -1,0 +1,137 @@
+"""Training on simulated storms: presets, resumption, and what comes out."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssldm.errors import ConfigurationError
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.nowcast.weights_folder import read_weights
+from ssldm.training.autoencoder_loss import AutoencoderLossConfig, autoencoder_loss, structural_similarity
+from ssldm.training.preset import PRESETS, load_preset
+from ssldm.training.run import train_autoencoder, train_denoiser
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_built(name: str) -> None:
+    preset = load_preset(name)
+    with torch.device("meta"):
+        denoiser = preset.denoiser.build()
+    preset.autoencoder.build()
+    assert preset.window.size % (preset.autoencoder.stride * preset.denoiser.stride) == 0
+    assert denoiser.config.merge_net.context_frames == preset.window.context_frames
+
+
+def test_the_paper_preset_has_the_published_size() -> None:
+    with torch.device("meta"):
+        denoiser = load_preset("paper").denoiser.build()
+    assert round(sum(p.numel() for p in denoiser.parameters()) / 1e6, 1) == 331.5
+
+
+def test_misspelt_overrides_are_refused() -> None:
+    assert load_preset("tiny", ["denoiser_training.optimisation.steps=3"]).denoiser_training.optimisation.steps == 3
+    for override, match in [
+        ("denoiser.widht=8", "denoiser.widht"),
+        ("denoiser.width=many", "denoiser.width"),
+        ("denoiser.width", "key=value"),
+        ("window.size.of=3", "not a section"),
+    ]:
+        with pytest.raises(ConfigurationError, match=match):
+            load_preset("tiny", [override])
+    with pytest.raises(ConfigurationError, match="expected a preset"):
+        load_preset("gigantic")
+
+
+def loss_of(decoded: torch.Tensor, frames: torch.Tensor, observed: torch.Tensor):  # noqa: ANN201
+    return autoencoder_loss(
+        AutoencoderLossConfig(), IntensityScaling(), frames, decoded, observed, torch.zeros(len(frames))
+    )
+
+
+def test_autoencoder_loss_vanishes_for_a_perfect_reconstruction() -> None:
+    frames = IntensityScaling().to_network(torch.rand(2, 1, 16, 16) * 20)
+    loss = loss_of(frames, frames, torch.ones_like(frames))
+    assert loss.total.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_autoencoder_loss_weighs_heavy_rain_and_ignores_the_unobserved() -> None:
+    scaling = IntensityScaling()
+    light, heavy = (scaling.to_network(torch.full((1, 1, 16, 16), r)) for r in (0.5, 20.0))
+    observed = torch.ones(1, 1, 16, 16)
+    assert loss_of(heavy - 0.1, heavy, observed).intensity > 2 * loss_of(light - 0.1, light, observed).intensity
+    observed[..., 8:] = 0.0
+    spoilt = heavy.clone()
+    spoilt[..., 8:] = 3.0
+    assert loss_of(spoilt, heavy, observed).total.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_structural_similarity_is_one_for_equal_and_low_for_opposite_images() -> None:
+    x = (torch.rand(1, 1, 16, 16) > 0.5).float()
+    assert structural_similarity(x, x, 7).min().item() == pytest.approx(1.0, abs=1e-5)
+    assert structural_similarity(x, 1 - x, 7).mean() < 0.1
+
+
+def train(kind: str, archive: Path, out: Path, *extra: str) -> list[str]:
+    return [
+        sys.executable, "-c", "from ssldm.cli import main; main()",
+        "train", kind, "--preset", "tiny", "--data", str(archive), "--validation", str(archive),
+        "--out", str(out), *extra,
+    ]  # fmt: skip
+
+
+def kill_after_first_checkpoint(command: list[str], out: Path) -> None:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (out / "last.ckpt").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, "training ended before its first checkpoint"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "denoiser"])
+def test_training_killed_and_resumed_ends_with_the_same_weights(
+    kind: str, storm_archive: Callable[[int], Path], tmp_path: Path
+) -> None:
+    archive = storm_archive(1)
+    extra: list[str] = [f"{kind}_training.optimisation.steps=24"]
+    if kind == "denoiser":
+        train_autoencoder(load_preset("tiny"), [archive], [archive], tmp_path / "autoencoder")
+        extra += ["--autoencoder", str(tmp_path / "autoencoder")]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run(train(kind, archive, whole, *extra), check=True, capture_output=True)
+    kill_after_first_checkpoint(train(kind, archive, broken, *extra), broken)
+    step = torch.load(broken / "last.ckpt", weights_only=False)["global_step"]
+    assert 0 < step < 24
+    subprocess.run(train(kind, archive, broken, "--resume", *extra), check=True, capture_output=True)
+    expected, found = read_weights(whole / "model"), read_weights(broken / "model")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_a_trained_model_forecasts(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
+    from ssldm.radar.archive import open_archive
+
+    preset, archives = load_preset("tiny"), [storm_archive(1)]
+    train_autoencoder(preset, archives, [storm_archive(2)], tmp_path / "a")
+    folder = train_denoiser(preset, archives, [storm_archive(2)], tmp_path / "a", tmp_path / "d")
+    assert list((tmp_path / "d" / "pictures").glob("*.png"))
+    (observations,) = open_archive(storm_archive(2))
+    forecast = Nowcaster.from_pretrained(folder).nowcast(observations[:4], members=2, steps=2)
+    assert dict(forecast.sizes) == {"member": 2, "lead_time": 4, "y": 64, "x": 64}
+    with pytest.raises(ConfigurationError, match="holds a run already"):
+        train_autoencoder(preset, archives, archives, tmp_path / "a")
+    with pytest.raises(ConfigurationError, match="found none at"):
+        train_autoencoder(preset, archives, archives, tmp_path / "new", resume=True)
+    wide = load_preset("tiny", ["autoencoder.width=16"])
+    with pytest.raises(ConfigurationError, match="not the preset's"):
+        train_denoiser(wide, archives, archives, tmp_path / "a", tmp_path / "other")
