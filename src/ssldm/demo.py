@@ -1,6 +1,11 @@
 """The demonstration: a simulated storm through the shipped weights, beside simple forecasts."""
 
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.nowcast.nowcaster import Nowcaster, OnStart
@@ -14,9 +19,9 @@ _BASELINES: tuple[BaselineName, ...] = ("persistence", "extrapolation")
 
 
 def run_demo(
-    out: Path, *, members: int, seed: int, on_start: OnStart = lambda calls: lambda: None
+    out: Path, *, members: int, seed: int, on_start: OnStart = lambda _: lambda: None
 ) -> dict[str, float]:
-    """Write `nowcast.nc`, `nowcast.gif`, `nowcast.png` and `scores.csv`; returns CRPS in mm/h by contestant."""
+    """Write forecast, pictures and scores into ``out``; returns CRPS in mm/h by contestant."""
     nowcaster = Nowcaster.from_pretrained("small")
     config = nowcaster.config
     storm = simulate(config.context_frames + config.lead_frames, seed=seed, step_minutes=config.step_minutes)
@@ -30,10 +35,12 @@ def run_demo(
         step_minutes=config.step_minutes,
         pixel_km=pixel_size(context) / 1000.0,
     )
-    contestants = {"ssldm": lambda _: forecast[NAME].values}
-    contestants |= {name: lambda _, name=name: BASELINES[name](setting) for name in _BASELINES}
+    forecasts = {"ssldm": forecast[NAME].values} | {name: BASELINES[name](setting) for name in _BASELINES}
     table, _ = verify(
-        contestants, [storm], context_frames=config.context_frames, lead_frames=config.lead_frames
+        {name: partial(_given, members) for name, members in forecasts.items()},
+        [storm],
+        context_frames=config.context_frames,
+        lead_frames=config.lead_frames,
     )
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / "scores.csv", index=False)
@@ -42,3 +49,8 @@ def run_demo(
         plot_nowcast(forecast, out / f"nowcast{suffix}", observations=storm)
     crps = table[(table["metric"] == "crps") & (table["lead_frame"] == 0)]
     return dict(zip(crps["contestant"], crps["value"], strict=True))
+
+
+def _given(members: NDArray[np.float32], _: xr.DataArray) -> NDArray[np.float32]:
+    """A forecast made before."""
+    return members

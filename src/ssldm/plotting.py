@@ -1,6 +1,5 @@
 """Figures of observations and forecasts that a forecaster can read."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,19 +52,18 @@ def plot_nowcast(
             panels.sheet().savefig(partial, dpi=110)
         else:
             panels.animate(partial, frames_per_second)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def save_validation_picture(
-    path: Path, observed: NDArray[np.float32], members: NDArray[np.float32]
-) -> None:
+def save_validation_picture(path: Path, observed: NDArray[np.float32], members: NDArray[np.float32]) -> None:
     """Observed and forecast rain ``(t, h, w)``, members ``(m, t, h, w)``, at four lead times."""
     times = np.linspace(0, len(observed) - 1, 4).round().astype(int)
-    rows = [observed, *members[:3], members.mean(axis=0)]
+    shown = {f"member {k}": member for k, member in enumerate(members[:3])}
+    rows = {"observed": observed, **shown, "mean": members.mean(axis=0)}
     figure, axes = _grid(len(rows), len(times), 2.2)
-    for row, (label, rate) in enumerate(zip(["observed", "member 0", "member 1", "member 2", "mean"], rows, strict=False)):
+    for row, (label, rate) in enumerate(rows.items()):
         for column, time in enumerate(times):
             _draw(axes[row, column], rate[time], *_rain_colours())
             axes[row, column].set_title(f"{label}, frame {time + 1}", fontsize=7)
@@ -79,11 +77,13 @@ class _Panels:
         self, forecast: xr.Dataset, observations: xr.DataArray | None, threshold: float, members: int
     ) -> None:
         self.rate = forecast[NAME].values
-        self.start = forecast["forecast_reference_time"].values
+        self.start = np.datetime64(forecast["forecast_reference_time"].values[()])
         self.valid = forecast["valid_time"].values
         self.minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
         self.observed = self._observed(observations)
-        self.context = [] if observations is None else [t for t in observations["time"].values if t <= self.start][-4:]
+        self.context = (
+            [] if observations is None else [t for t in observations["time"].values if t <= self.start][-4:]
+        )
         self.threshold = threshold
         self.members = members
         self.title = f"{forecast.attrs.get('observations', '')} · {forecast.attrs.get('source', '')}"
@@ -134,7 +134,9 @@ class _Panels:
                 self._fill(axes, [("observed", self.observed[time], False)])
                 writer.grab_frame()
             for lead, time in enumerate(self.valid):
-                heading.set_text(f"{_stamp(time)} UTC · forecast +{self.minutes[lead]:g} min from {_stamp(self.start)}")
+                heading.set_text(
+                    f"{_stamp(time)} UTC · forecast +{self.minutes[lead]:g} min from {_stamp(self.start)}"
+                )
                 self._fill(axes, self.fields(lead))
                 writer.grab_frame()
 
@@ -151,10 +153,19 @@ class _Panels:
         from matplotlib.cm import ScalarMappable
 
         colour_map, norm = _rain_colours()
-        bar = figure.colorbar(ScalarMappable(norm, colour_map), ax=figure.axes, location="right", fraction=0.03, pad=0.01, extend="max")
+        bar = figure.colorbar(
+            ScalarMappable(norm, colour_map),
+            ax=figure.axes,
+            location="right",
+            fraction=0.03,
+            pad=0.01,
+            extend="max",
+        )
         bar.set_label("rain rate in mm/h (grey: no forecast)")
         colour_map, norm = _probability_colours()
-        bar = figure.colorbar(ScalarMappable(norm, colour_map), ax=figure.axes[:-1], location="bottom", fraction=0.03, pad=0.01)
+        bar = figure.colorbar(
+            ScalarMappable(norm, colour_map), ax=figure.axes[:-1], location="bottom", fraction=0.03, pad=0.01
+        )
         bar.set_label(f"probability of at least {self.threshold:g} mm/h")
         figure.suptitle(heading, fontsize=10)
         figure.text(0.005, 0.005, self.title, fontsize=6, color="0.4")

@@ -11,7 +11,7 @@ from ssldm.diffusion.schedule import DiffusionConfig
 SAMPLERS = ("ddpm", "ddim", "dpm-solver++", "unipc")
 
 
-def exact_prediction(config: DiffusionConfig, mean: float, deviation: float):  # noqa: ANN201
+def exact_prediction(config: DiffusionConfig, mean: float, deviation: float):
     """The best predictor for latents that are normally distributed, each by itself."""
     products = config.build_forward_process().alphas_cumprod
 

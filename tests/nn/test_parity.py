@@ -55,7 +55,9 @@ def test_denoisers_compute_what_the_published_code_computes(reference: Path) -> 
             context_pixels=pixels.unflatten(0, (batch, -1)),
         )
         output = network(io["noisy_latent"].transpose(1, 2), io["timestep"], condition)
-        torch.testing.assert_close(output.transpose(1, 2), io["output"], **TOLERANCE, msg=lambda m: f"{path}: {m}")
+        torch.testing.assert_close(
+            output.transpose(1, 2), io["output"], **TOLERANCE, msg=lambda m: f"{path}: {m}"
+        )
 
 
 @torch.no_grad()

@@ -61,7 +61,12 @@ def test_meteoswiss_colours_become_rates(tmp_path: Path) -> None:
     ("folder", "importer", "options", "to_rate"),
     [
         ("knmi_h5", "import_knmi_hdf5", {}, lambda v: v * 12.0),
-        ("mch_gif/20150515", "import_mch_gif", {"product": "AQC", "unit": "mm", "accutime": 5}, lambda v: v * 12.0),
+        (
+            "mch_gif/20150515",
+            "import_mch_gif",
+            {"product": "AQC", "unit": "mm", "accutime": 5},
+            lambda v: v * 12.0,
+        ),
         (
             "fmi_pgm",
             "import_fmi_pgm",

@@ -37,7 +37,10 @@ def test_the_paper_preset_has_the_published_size() -> None:
 
 
 def test_misspelt_overrides_are_refused() -> None:
-    assert load_preset("tiny", ["denoiser_training.optimisation.steps=3"]).denoiser_training.optimisation.steps == 3
+    assert (
+        load_preset("tiny", ["denoiser_training.optimisation.steps=3"]).denoiser_training.optimisation.steps
+        == 3
+    )
     for override, match in [
         ("denoiser.widht=8", "denoiser.widht"),
         ("denoiser.width=many", "denoiser.width"),
@@ -50,7 +53,7 @@ def test_misspelt_overrides_are_refused() -> None:
         load_preset("gigantic")
 
 
-def loss_of(decoded: torch.Tensor, frames: torch.Tensor, observed: torch.Tensor):  # noqa: ANN201
+def loss_of(decoded: torch.Tensor, frames: torch.Tensor, observed: torch.Tensor):
     return autoencoder_loss(
         AutoencoderLossConfig(), IntensityScaling(), frames, decoded, observed, torch.zeros(len(frames))
     )
@@ -66,7 +69,9 @@ def test_autoencoder_loss_weighs_heavy_rain_and_ignores_the_unobserved() -> None
     scaling = IntensityScaling()
     light, heavy = (scaling.to_network(torch.full((1, 1, 16, 16), r)) for r in (0.5, 20.0))
     observed = torch.ones(1, 1, 16, 16)
-    assert loss_of(heavy - 0.1, heavy, observed).intensity > 2 * loss_of(light - 0.1, light, observed).intensity
+    assert (
+        loss_of(heavy - 0.1, heavy, observed).intensity > 2 * loss_of(light - 0.1, light, observed).intensity
+    )
     observed[..., 8:] = 0.0
     spoilt = heavy.clone()
     spoilt[..., 8:] = 3.0

@@ -39,7 +39,9 @@ def test_pooled_scores_of_four_pixels() -> None:
     csi = overall[(overall["metric"] == "csi_mean") & (overall["threshold"] == 2.0)]["value"].item()
     assert csi == pytest.approx(1 / 3)  # one hit, one miss, one false alarm
     assert overall[overall["metric"] == "crps"]["value"].item() == pytest.approx(6.0 / 4)
-    assert np.isnan(overall[(overall["metric"] == "csi_mean") & (overall["threshold"] == 8.0)]["value"].item())
+    assert np.isnan(
+        overall[(overall["metric"] == "csi_mean") & (overall["threshold"] == 8.0)]["value"].item()
+    )
 
 
 def test_pixels_that_do_not_count_change_nothing() -> None:

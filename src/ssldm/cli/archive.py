@@ -1,11 +1,14 @@
 """`ssldm archive`: native files to an archive, and what an archive holds."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssldm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +19,10 @@ def register(app: typer.Typer) -> None:
 
 
 def build(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE... OUT.zarr", help="Files, folders or patterns, then the archive.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE... OUT.zarr", help="Files, folders or patterns, then the archive."),
+    ],
     start: Annotated[str | None, typer.Option(help="First time to take, UTC (2021-05-11T02:30).")] = None,
     end: Annotated[str | None, typer.Option(help="Last time to take, UTC.")] = None,
 ) -> None:
@@ -47,7 +53,7 @@ def info(archive: Annotated[Path, typer.Argument(help="An archive.")]) -> None:
         )
 
 
-def _time(text: str | None) -> "object":
+def _time(text: str | None) -> "np.datetime64 | None":
     import numpy as np
 
     if text is None:

@@ -47,9 +47,7 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-def _show_warning(
-    message: Warning | str, category: type[Warning], *_: object, **__: object
-) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Our own warnings in one line; those of libraries are for developers, not for users."""
     if category.__module__.startswith("ssldm"):
         typer.echo(f"ssldm: note: {message}", err=True)

@@ -13,7 +13,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="model")
 
 
-def info(model: Annotated[str, typer.Argument(help="Shipped model, folder, or hub repository.")] = "small") -> None:
+def info(
+    model: Annotated[str, typer.Argument(help="Shipped model, folder, or hub repository.")] = "small",
+) -> None:
     """Print the configuration of a model."""
     from ssldm.nowcast.nowcaster import Nowcaster
 
@@ -27,7 +29,9 @@ def convert(
     autoencoder: Annotated[Path, typer.Argument(metavar="Autoencoder.pth", help="Published autoencoder.")],
     denoiser: Annotated[Path, typer.Argument(metavar="pre.pth", help="Published denoiser.")],
     out: Annotated[Path, typer.Option(help="Weights folder to write.")],
-    averaged: Annotated[bool, typer.Option(help="Take the averaged copy (model_ema.) of the denoiser.")] = False,
+    averaged: Annotated[
+        bool, typer.Option(help="Take the averaged copy (model_ema.) of the denoiser.")
+    ] = False,
     heads: Annotated[int, typer.Option(min=1, help="Heads of the denoiser's spatial attention.")] = 8,
 ) -> None:
     """Convert the published checkpoints to a weights folder."""

@@ -15,7 +15,9 @@ def register(app: typer.Typer) -> None:
 
 
 def nowcast(
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE...", help="Radar files, folders or patterns.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Radar files, folders or patterns.")
+    ],
     out: Annotated[Path, typer.Option(help="The forecast to write, NetCDF.")],
     model: Annotated[str, typer.Option(help="Shipped model, folder, or hub repository.")] = "small",
     members: Annotated[int, typer.Option(min=1, help="Ensemble size.")] = 20,
@@ -47,4 +49,6 @@ def nowcast(
             on_start=on_start,
         )
     write_nowcast(forecast, out)
-    typer.echo(f"{out}: {members} members from {forecast['forecast_reference_time'].values.astype('M8[m]')} UTC")
+    typer.echo(
+        f"{out}: {members} members from {forecast['forecast_reference_time'].values.astype('M8[m]')} UTC"
+    )

@@ -28,14 +28,18 @@ def verify(
     steps: Annotated[int, typer.Option(min=1, help="Calls of the denoiser a member.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ensembles.")] = 0,
     size: Annotated[int, typer.Option(min=0, help="Side of the tiles in pixels; 0 for whole domains.")] = 256,
-    every: Annotated[int | None, typer.Option(min=1, help="Frames between windows; disjoint where left out.")] = None,
+    every: Annotated[
+        int | None, typer.Option(min=1, help="Frames between windows; disjoint where left out.")
+    ] = None,
 ) -> None:
     """Score a model and baselines on an archive: CRPS and CSI of the mean, pooled."""
     from ssldm.verification.baselines import BASELINES
 
     names = [name for name in baselines.split(",") if name]
     if unknown := [name for name in names if name not in BASELINES]:
-        raise ConfigurationError(f"expected baselines among {', '.join(BASELINES)}, found {', '.join(unknown)}")
+        raise ConfigurationError(
+            f"expected baselines among {', '.join(BASELINES)}, found {', '.join(unknown)}"
+        )
     from ssldm.cli.progress import over_items
     from ssldm.nowcast.nowcaster import Nowcaster
     from ssldm.radar.archive import open_archive
@@ -69,7 +73,9 @@ def verify(
 
 def _forecaster(nowcaster: "Nowcaster", members: int, steps: int, seed: int) -> "Contestant":
     def forecast(context: "xr.DataArray") -> "object":
-        return nowcaster.nowcast(context, members=members, steps=steps, seed=seed)["precipitation_rate"].values
+        return nowcaster.nowcast(context, members=members, steps=steps, seed=seed)[
+            "precipitation_rate"
+        ].values
 
     return forecast  # type: ignore[return-value]
 

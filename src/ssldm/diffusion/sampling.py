@@ -40,7 +40,7 @@ def sample(
     scheduler.set_timesteps(steps)
     stochastic = scheduler.__class__.__name__ == "DDPMScheduler"
     options = {"generator": list(generators)} if stochastic else {}
-    x = noise * scheduler.init_noise_sigma
+    x: Tensor = noise * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:
         prediction = predict(x, timestep.expand(len(x)))
         x = scheduler.step(prediction.float(), timestep, x, **options).prev_sample

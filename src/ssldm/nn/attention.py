@@ -39,7 +39,8 @@ class SpatialAttention(nn.Module):
         qkv = self.qkv(tokens).unflatten(-1, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
         attended = fused_attention(qkv[0], qkv[1], qkv[2])
         out = self.proj_out(attended.transpose(1, 2).flatten(2))
-        return x + out.transpose(1, 2).unflatten(2, (height, -1))
+        result: Tensor = x + out.transpose(1, 2).unflatten(2, (height, -1))
+        return result
 
 
 class GainLayerNorm(nn.Module):
@@ -67,9 +68,9 @@ class RelativePositionBias(nn.Module):
 
     def forward(self, frames: int) -> Tensor:
         """Bias ``(heads, t, t)`` for ``frames`` = t."""
-        weight = self.mlp[2].weight
+        weight = next(self.parameters())
         offsets = torch.arange(1 - frames, frames, device=weight.device, dtype=weight.dtype)
-        by_offset = self.mlp(offsets[:, None])
+        by_offset: Tensor = self.mlp(offsets[:, None])
         i = torch.arange(frames, device=weight.device)
         return by_offset[i[:, None] - i[None, :] + frames - 1].permute(2, 0, 1)
 
@@ -125,6 +126,6 @@ class TemporalAttention(nn.Module):
             self.attention_bias(frames),
             self.SIMILARITY_SCALE,
         )
-        out = sequences + self.to_out(attended.transpose(1, 2).flatten(2))
+        out: Tensor = sequences + self.to_out(attended.transpose(1, 2).flatten(2))
         out = out.unflatten(0, (-1, height, width)).permute(0, 3, 4, 1, 2)
         return out.flatten(0, 1)

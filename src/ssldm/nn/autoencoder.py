@@ -2,7 +2,6 @@
 
 from typing import Self
 
-import torch
 import torch.nn.functional as F
 from pydantic import model_validator
 from torch import Tensor, nn
@@ -35,7 +34,9 @@ class AutoencoderConfig(Config):
     @model_validator(mode="after")
     def _widths_divide(self) -> Self:
         if any(self.width * m % self.groups for m in self.multipliers):
-            raise ValueError(f"width {self.width} times each multiplier must divide into {self.groups} groups")
+            raise ValueError(
+                f"width {self.width} times each multiplier must divide into {self.groups} groups"
+            )
         return self
 
     @property
@@ -73,7 +74,7 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance ``(n, c, h, w)`` of the latents of frames ``(n, c_px, H, W)`` in network units."""
+        """Mean and log-variance ``(n, c, h, w)`` of the latents of frames ``(n, c_px, H, W)``."""
         folded = F.pixel_unshuffle(frames, self.config.patch)
         moments = self.backbone.quant_conv(self.backbone.encoder(folded))
         mean, log_variance = moments.chunk(2, dim=1)
@@ -86,5 +87,5 @@ class Autoencoder(nn.Module):
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL of each image's latents from a standard normal, summed over the image: ``(n, c, h, w)`` → ``(n,)``."""
+    """KL from a standard normal, summed over each image: ``(n, c, h, w)`` → ``(n,)``."""
     return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).flatten(1).sum(dim=1)

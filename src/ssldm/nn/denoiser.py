@@ -49,7 +49,8 @@ class DenoiserConfig(Config):
             channels = self.width * multiplier
             if channels % self.groups or channels % self.spatial_heads:
                 raise ValueError(
-                    f"width {self.width}×{multiplier} must divide into {self.groups} groups and {self.spatial_heads} heads"
+                    f"width {self.width}×{multiplier} must divide into "
+                    f"{self.groups} groups and {self.spatial_heads} heads"
                 )
         return self
 
@@ -90,9 +91,7 @@ class Denoiser(nn.Module):
         )
         latent = config.merge_net.latent_channels
         folded = config.patch**2
-        self.conv_in = nn.Conv2d(
-            (latent + config.merge_net.channels) * folded, config.width, 3, padding=1
-        )
+        self.conv_in = nn.Conv2d((latent + config.merge_net.channels) * folded, config.width, 3, padding=1)
 
         def residual(channels: int, out: int, resample: Resample = "none") -> ResidualBlock:
             return ResidualBlock(
@@ -147,8 +146,8 @@ class Denoiser(nn.Module):
 
     def _start_as_identity(self) -> None:
         """Zero the last layer of every residual branch, so that training starts from the identity."""
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        for parameter in self.conv_out.parameters():
+            nn.init.zeros_(parameter)
         for module in self.modules():
             if isinstance(module, ResidualBlock):
                 nn.init.zeros_(module.conv_out.weight)
@@ -175,9 +174,7 @@ class Denoiser(nn.Module):
                 f"latent height and width must be multiples of {self.config.stride}, found {height}×{width}"
             )
         merged = self.merge_net(noisy, condition).flatten(0, 1)
-        x = self.conv_in(
-            F.pixel_unshuffle(merged, self.config.patch)
-        )
+        x = self.conv_in(F.pixel_unshuffle(merged, self.config.patch))
         embedding = timestep_embedding(timestep, self.config.width).to(x.dtype)
         embedding = self.time_embed(embedding).repeat_interleave(frames, dim=0)
         skips = [x]
@@ -188,5 +185,5 @@ class Denoiser(nn.Module):
             x = block(x, embedding, frames)
         for block in self.up:
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, frames)
-        x = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.config.patch)
-        return x.unflatten(0, (batch, frames))
+        prediction = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.config.patch)
+        return prediction.view(batch, frames, -1, height, width)

@@ -5,7 +5,7 @@ pixel-space encoder (fig. B). Ours adds the motion-extrapolated forecast, which 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -55,7 +55,8 @@ class Condition:
         context_latent: ``(b, t_in, c, h, w)``, scaled latents of the observed frames.
         context_pixels: ``(b, t_in, c_px, H, W)``, the observed frames; needed by the pixel conditions.
         extrapolated_latent: ``(b, t_out, c, h, w)``, scaled latents of the extrapolated frames.
-        extrapolated_coverage: ``(b, t_out, 1, h, w)``, share of each latent pixel that the extrapolation covers, 0 to 1.
+        extrapolated_coverage: ``(b, t_out, 1, h, w)``, share of each latent pixel that the extrapolation
+            covers, 0 to 1.
     """
 
     context_latent: Tensor
@@ -65,10 +66,8 @@ class Condition:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Condition":
         """The same condition with ``function`` applied to each tensor (a move, a repetition, a crop)."""
-        return Condition(
-            **{
-                name: None if value is None else function(value) for name, value in vars(self).items()
-            }
+        return replace(
+            self, **{name: function(value) for name, value in vars(self).items() if value is not None}
         )
 
 
@@ -85,13 +84,16 @@ class MergeNet(nn.Module):
     def _pixel_condition(self, pixels: Tensor, size: torch.Size) -> Tensor:
         """``(b, t_in, c_px, H, W)`` → ``(b, t_in, c_px, h, w)``"""
         if self.pixel_encoder is not None:
-            encoded = self.pixel_encoder(pixels[:, :, 0])
+            encoded: Tensor = self.pixel_encoder(pixels[:, :, 0])
             return encoded[:, :, None].expand(-1, -1, self.config.pixel_channels, -1, -1)
         reduced = F.interpolate(pixels.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
-        return reduced.unflatten(0, pixels.shape[:2])
+        return reduced.view(*pixels.shape[:3], *size)
 
     def forward(self, noisy: Tensor, condition: Condition) -> Tensor:
-        """Noisy latents ``(b, t_out, c, h, w)`` → merged ``(b, t_out, c + C, h, w)``, C = `MergeNetConfig.channels`."""
+        """Noisy latents ``(b, t_out, c, h, w)`` → merged ``(b, t_out, c + C, h, w)``.
+
+        C is `MergeNetConfig.channels`.
+        """
         context = condition.context_latent
         if self.config.pixels != "none":
             if condition.context_pixels is None:

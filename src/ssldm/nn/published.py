@@ -25,7 +25,9 @@ _RESIDUAL = {
     "out_layers.3": "conv_out",
     "skip_connection": "skip",
 }
-_RESIDUAL_PATTERN = re.compile(r"(.*?)(in_layers\.0|in_layers\.2|emb_layers\.1|out_layers\.0|out_layers\.3|skip_connection)(\..*)")
+_RESIDUAL_PATTERN = re.compile(
+    r"(.*?)(in_layers\.0|in_layers\.2|emb_layers\.1|out_layers\.0|out_layers\.3|skip_connection)(\..*)"
+)
 
 
 def _rename_residual(key: str) -> str:
@@ -91,9 +93,7 @@ def denoiser_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _enlarging_entries(published: Iterable[str]) -> frozenset[tuple[int, int]]:
     """Block and entry of the residual blocks that double the size."""
     pattern = re.compile(r"output_blocks\.(\d+)\.([1-9]\d*)\.in_layers\.0\.weight")
-    return frozenset(
-        (int(match[1]), int(match[2])) for key in published if (match := pattern.fullmatch(key))
-    )
+    return frozenset((int(match[1]), int(match[2])) for key in published if (match := pattern.fullmatch(key)))
 
 
 def _is_conv1d(key: str, value: Tensor) -> bool:
@@ -194,7 +194,8 @@ def infer_denoiser_config(published: Mapping[str, Tensor], spatial_heads: int) -
         per_level = 1 + enlarging[0] if enlarging else count
         levels = count // per_level
         multipliers = tuple(
-            published[f"output_blocks.{(levels - 1 - level) * per_level}.0.out_layers.3.weight"].shape[0] // width
+            published[f"output_blocks.{(levels - 1 - level) * per_level}.0.out_layers.3.weight"].shape[0]
+            // width
             for level in range(levels)
         )
     except (KeyError, ValueError) as error:
@@ -216,7 +217,9 @@ def infer_denoiser_config(published: Mapping[str, Tensor], spatial_heads: int) -
         multipliers=multipliers,
         blocks=per_level - 1,
         attention_reductions=tuple(
-            2**level for level in range(levels) if f"input_blocks.{1 + level * per_level}.1.qkv.weight" in published
+            2**level
+            for level in range(levels)
+            if f"input_blocks.{1 + level * per_level}.1.qkv.weight" in published
         ),
         spatial_heads=spatial_heads,
     )
@@ -231,7 +234,9 @@ def infer_autoencoder_config(published: Mapping[str, Tensor]) -> AutoencoderConf
     try:
         width, channels = published["encoder.conv_in.weight"].shape[:2]
         levels = 1 + max(int(key.split(".")[2]) for key in published if key.startswith("encoder.down."))
-        blocks = 1 + max(int(key.split(".")[4]) for key in published if key.startswith("encoder.down.0.block."))
+        blocks = 1 + max(
+            int(key.split(".")[4]) for key in published if key.startswith("encoder.down.0.block.")
+        )
         return AutoencoderConfig(
             channels=channels,
             latent_channels=published["post_quant_conv.weight"].shape[1],

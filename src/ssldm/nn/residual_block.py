@@ -1,4 +1,4 @@
-"""The residual block shared by the denoiser (with timestep and temporal shift) and the pixel encoder (without)."""
+"""The residual block: with timestep and temporal shift in the denoiser, without in the pixel encoder."""
 
 from collections.abc import Callable
 from typing import Literal

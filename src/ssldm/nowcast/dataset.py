@@ -1,8 +1,9 @@
 """The forecast as a CF dataset, in memory and on disk."""
 
-import os
+from collections.abc import Hashable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
 from ssldm.radar.observations import ATTRIBUTES, NAME
+
+
+_TIME = {"units_metadata": "leap_seconds: none"}
 
 
 def nowcast_dataset(
@@ -34,7 +38,9 @@ def nowcast_dataset(
     """
     start = observations["time"].values[-1].astype("datetime64[ns]")
     lead = (np.arange(1, rate.shape[1] + 1) * step).astype("timedelta64[ns]")
-    grid = {name: observations.coords[name] for name in ("y", "x", GRID_MAPPING) if name in observations.coords}
+    grid = {
+        name: observations.coords[name] for name in ("y", "x", GRID_MAPPING) if name in observations.coords
+    }
     mapping = {"grid_mapping": GRID_MAPPING} if GRID_MAPPING in grid else {}
     return xr.Dataset(
         {NAME: (("member", "lead_time", "y", "x"), rate, {**ATTRIBUTES, **mapping})},
@@ -49,11 +55,19 @@ def nowcast_dataset(
                 lead,
                 {"standard_name": "forecast_period", "long_name": "time since the last observation"},
             ),
-            "valid_time": ("lead_time", start + lead, {"standard_name": "time", "long_name": "valid time"}),
+            "valid_time": (
+                "lead_time",
+                start + lead,
+                {"standard_name": "time", "long_name": "valid time", **_TIME},
+            ),
             "forecast_reference_time": (
                 (),
                 start,
-                {"standard_name": "forecast_reference_time", "long_name": "time of the last observation"},
+                {
+                    "standard_name": "forecast_reference_time",
+                    "long_name": "time of the last observation",
+                    **_TIME,
+                },
             ),
             **grid,
         },
@@ -71,14 +85,14 @@ def nowcast_dataset(
 
 
 def write_nowcast(dataset: xr.Dataset, path: Path) -> None:
-    """Write a forecast as NetCDF-4, aside and then renamed; 2-D ``lat`` and ``lon`` are added where georeferenced."""
+    """Write a forecast as NetCDF-4, aside and then renamed; with ``lat``, ``lon`` where georeferenced."""
     with_positions = dataset.assign_coords(latitude_longitude(dataset))
     since = "seconds since 1970-01-01T00:00:00Z"
-    encoding = {
+    encoding: dict[Hashable, dict[str, Any]] = {
         NAME: {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32(np.nan)},
         "lead_time": {"units": "minutes", "dtype": "float64", "_FillValue": None},
-        "valid_time": {"units": since, "dtype": "int64"},
-        "forecast_reference_time": {"units": since, "dtype": "int64"},
+        "valid_time": {"units": since, "calendar": "standard", "dtype": "int64"},
+        "forecast_reference_time": {"units": since, "calendar": "standard", "dtype": "int64"},
         "x": {"_FillValue": None},
         "y": {"_FillValue": None},
     }
@@ -89,7 +103,7 @@ def write_nowcast(dataset: xr.Dataset, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         with_positions.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -103,7 +117,11 @@ def open_nowcast(path: Path) -> xr.Dataset:
     try:
         dataset = xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True)
     except (OSError, ValueError) as error:
-        raise ObservationError(f"{path}: expected a nowcast in NetCDF ({str(error).splitlines()[0]})") from error
+        raise ObservationError(
+            f"{path}: expected a nowcast in NetCDF ({str(error).splitlines()[0]})"
+        ) from error
     if NAME not in dataset or "member" not in dataset[NAME].dims:
-        raise ObservationError(f"{path}: expected {NAME!r} with members, found {sorted(map(str, dataset.data_vars))}")
+        raise ObservationError(
+            f"{path}: expected {NAME!r} with members, found {sorted(map(str, dataset.data_vars))}"
+        )
     return dataset

@@ -13,7 +13,8 @@ from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.tiling import Blend, Tiling
 
-TILE_OVERLAP = 64
+# Of the side of a tile.
+TILE_OVERLAP = 0.25
 # Kernels may round differently for different batch sizes: members always run in batches of this many
 # (the last one filled up), so that member k is the same bit for bit in an ensemble of any size.
 MEMBER_BATCH = 4
@@ -50,7 +51,8 @@ class EnsembleSampler:
         self.size = context.shape[-2:]
         height, width = (-(-n // stride) * stride for n in self.size)
         pad = (0, width - self.size[1], 0, height - self.size[0])
-        self.tiling = Tiling(height, width, model.config.training_size, TILE_OVERLAP, stride)
+        size = model.config.training_size
+        self.tiling = Tiling(height, width, size, round(TILE_OVERLAP * size), stride)
         self.reduction = model.config.autoencoder.stride
         fields = (
             F.pad(context, pad, value=float("nan")),
@@ -74,7 +76,9 @@ class EnsembleSampler:
             context_latent=latents[None, :count],
             context_pixels=pixels[None, :, None].expand(-1, -1, channels, -1, -1),
             extrapolated_latent=latents[None, count:],
-            extrapolated_coverage=F.avg_pool2d(observed[:, None].float(), self.reduction)[None].to(self.device),
+            extrapolated_coverage=F.avg_pool2d(observed[:, None].float(), self.reduction)[None].to(
+                self.device
+            ),
         )
 
     def members(

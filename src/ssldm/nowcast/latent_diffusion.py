@@ -3,7 +3,7 @@
 from typing import Self
 
 import torch
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -32,7 +32,7 @@ class ModelConfig(Config):
     pixel_size: tuple[float, float] = (1000.0, 2000.0)
     training_size: int = 256
     training_data: tuple[str, ...] = ()
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     scaling: IntensityScaling
     autoencoder: AutoencoderConfig
     denoiser: DenoiserConfig

@@ -55,7 +55,9 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         return self.model.config
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, *, device: Device = "auto", **hub: Any) -> Self:
+    def from_pretrained(  # type: ignore[override]  # the mixin's other arguments go to the hub
+        cls, name: str | Path, *, device: Device = "auto", **hub: Any
+    ) -> Self:
         """Load weights that are shipped, in a folder, or on the Hugging Face Hub.
 
         Args:
@@ -77,7 +79,9 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         try:
             model.load_state_dict(read_weights(folder))
         except RuntimeError as error:
-            raise ModelError(f"{folder}: weights and configuration differ ({str(error).splitlines()[0]})") from error
+            raise ModelError(
+                f"{folder}: weights and configuration differ ({str(error).splitlines()[0]})"
+            ) from error
         card = folder / CARD
         return cls(
             model,
@@ -98,7 +102,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         lead_time: str | pd.Timedelta | None = None,
         seed: int = 0,
         sampler: SamplerName = "dpm-solver++",
-        on_start: OnStart = lambda calls: lambda: None,
+        on_start: OnStart = lambda _: lambda: None,
     ) -> xr.Dataset:
         """Forecast from the last frames of some observations.
 
@@ -195,7 +199,9 @@ def _folder(name: str, hub: dict[str, Any]) -> Path:
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/")):
-        raise ModelError(f"expected a shipped model ({', '.join(SHIPPED)}), a folder or user/repository, found {name!r}")
+        raise ModelError(
+            f"expected a shipped model ({', '.join(SHIPPED)}), a folder or user/repository, found {name!r}"
+        )
     try:
         return Path(snapshot_download(name, **hub))
     except Exception as error:  # the hub client raises many kinds for a missing network or repository
@@ -217,5 +223,5 @@ def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
 
 def _has_fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001

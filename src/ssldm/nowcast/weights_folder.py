@@ -62,11 +62,12 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(folder / WEIGHTS)
+        state: dict[str, Tensor] = load_file(folder / WEIGHTS)
     except FileNotFoundError as error:
         raise ModelError(f"expected weights, found no {WEIGHTS} in {folder}") from error
     except SafetensorError as error:
         raise ModelError(f"{folder / WEIGHTS}: damaged ({error})") from error
+    return state
 
 
 def weights_hash(folder: Path) -> str:

@@ -1,5 +1,7 @@
 """The grid of a radar product: pixel centres in metres and, where known, the map projection."""
 
+import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ GRID_MAPPING = "crs"
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixel centres ``x (w,)`` and ``y (h,)`` in metres; ``crs`` is a PROJ string, None without georeference."""
+    """Pixel centres ``x (w,)``, ``y (h,)`` in metres; ``crs`` is a PROJ string, None without georeference."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -34,7 +36,7 @@ class Grid:
         dx, dy = (east - west) / width, (north - south) / height
         x = west + dx * (np.arange(width) + 0.5)
         y = north - dy * (np.arange(height) + 0.5)
-        return cls(x, y, crs)
+        return cls(np.asarray(x, np.float64), np.asarray(y, np.float64), crs)
 
     @classmethod
     def from_pysteps(cls, shape: tuple[int, int], metadata: dict[str, Any]) -> "Grid":
@@ -57,21 +59,33 @@ class Grid:
         return len(self.y), len(self.x)
 
     def coordinates(self) -> dict[str, Any]:
-        """Coordinate variables ``y``, ``x`` and, where georeferenced, the grid mapping, with CF attributes."""
+        """Coordinates ``y``, ``x`` and, where georeferenced, the grid mapping, with CF attributes."""
         standard = {"units": "m"}
         if self.crs is None:
             return {
                 "y": ("y", self.y, standard | {"long_name": "distance from the southern edge"}),
                 "x": ("x", self.x, standard | {"long_name": "distance from the western edge"}),
             }
-        from pyproj import CRS
-
         names = {"y": "projection_y_coordinate", "x": "projection_x_coordinate"}
         axes = {
             axis: (axis, values, standard | {"standard_name": names[axis], "axis": axis.upper()})
             for axis, values in (("y", self.y), ("x", self.x))
         }
-        return axes | {GRID_MAPPING: ((), np.int32(0), CRS.from_user_input(self.crs).to_cf())}
+        return axes | {GRID_MAPPING: ((), np.int32(0), _grid_mapping(self.crs))}
+
+
+def _grid_mapping(projection: str) -> dict[str, Any]:
+    """CF attributes of a map projection; ``crs_wkt`` holds what the others cannot say."""
+    from pyproj import CRS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        attributes: dict[str, Any] = CRS.from_user_input(projection).to_cf()
+    if attributes.get("grid_mapping_name") == "polar_stereographic":
+        # Required by CF, left out by pyproj where the standard parallel is given.
+        pole = math.copysign(90.0, attributes.get("standard_parallel", 90.0))
+        attributes.setdefault("latitude_of_projection_origin", pole)
+    return attributes | {"long_name": "map projection"}
 
 
 def _in_metres(projection: str) -> str:
@@ -87,7 +101,7 @@ def _in_metres(projection: str) -> str:
 
 
 def latitude_longitude(data: xr.DataArray | xr.Dataset) -> dict[str, xr.Variable]:
-    """Two-dimensional ``lat`` and ``lon`` ``(y, x)`` of georeferenced data, nothing for data without a projection."""
+    """``lat`` and ``lon`` ``(y, x)`` of georeferenced data, nothing for data without a projection."""
     if GRID_MAPPING not in data.coords:
         return {}
     from pyproj import CRS, Transformer

@@ -51,9 +51,7 @@ def check_observations(data: xr.DataArray) -> xr.DataArray:
     if data.dims != ("time", "y", "x"):
         raise ObservationError(f"expected dimensions (time, y, x), found {data.dims}")
     if data.attrs.get("units") != ATTRIBUTES["units"]:
-        raise ObservationError(
-            f"expected units {ATTRIBUTES['units']!r}, found {data.attrs.get('units')!r}"
-        )
+        raise ObservationError(f"expected units {ATTRIBUTES['units']!r}, found {data.attrs.get('units')!r}")
     if not np.issubdtype(data["time"].dtype, np.datetime64):
         raise ObservationError(f"expected times as datetime64, found {data['time'].dtype}")
     if (np.diff(data["time"].values) <= np.timedelta64(0)).any():

@@ -50,7 +50,7 @@ def resolve(source: Source) -> list[Path]:
         elif path.is_file():
             found = [path]
         else:
-            found = sorted(Path(name) for name in glob.glob(str(part)) if Path(name).is_file())
+            found = sorted(Path(name) for name in glob.glob(str(part)) if Path(name).is_file())  # noqa: PTH207
         if not found:
             raise ObservationError(f"expected radar files, found nothing at {part}")
         files += found
@@ -109,8 +109,7 @@ def join(parts: Sequence[xr.DataArray]) -> xr.DataArray:
                 )
         if part.shape[1:] != first.shape[1:]:
             raise ObservationError(
-                f"expected frames of one size, found {_size(first)} and {_size(part)} "
-                f"(at {_stamp(part)})"
+                f"expected frames of one size, found {_size(first)} and {_size(part)} (at {_stamp(part)})"
             )
         if not all(np.allclose(part[axis], first[axis]) for axis in ("y", "x")):
             raise ObservationError(f"expected one grid, found another at {_stamp(part)}")

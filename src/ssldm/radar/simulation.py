@@ -69,7 +69,7 @@ def simulate(
     drift = np.exp(-2j * np.pi * (kx * config.wind[0] + ky * config.wind[1]))
 
     def innovation() -> NDArray[np.complex128]:
-        return np.fft.rfft2(rng.standard_normal((height, width))) * amplitude
+        return np.asarray(np.fft.rfft2(rng.standard_normal((height, width))) * amplitude)
 
     spectrum = innovation()
     phase = rng.uniform(0.0, 2.0 * np.pi)

@@ -25,7 +25,7 @@ class Window:
 
 
 class WindowIndex:
-    """All windows of gap-free frames in some series, with the share of wet pixels as importance within a product.
+    """All windows of gap-free frames in some series; importance within a product is the wet share.
 
     Args:
         series: lazily opened archives ``(time, y, x)``; all with ``step_minutes``.

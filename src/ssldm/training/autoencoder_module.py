@@ -24,7 +24,7 @@ class AutoencoderModule(lightning.LightningModule):
         self.network = preset.autoencoder.build()
         self._counts: dict[float, Tensor] = {}
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+    def training_step(self, batch: Batch, _: int) -> Tensor:
         """Loss of a batch of crops ``(b, 1, h, w)``."""
         frames, observed = batch
         image = frames.expand(-1, self.preset.autoencoder.channels, -1, -1)
@@ -48,7 +48,7 @@ class AutoencoderModule(lightning.LightningModule):
         """Forget the counts of the last validation."""
         self._counts = {threshold: torch.zeros(3) for threshold in self.CSI_THRESHOLDS}
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
+    def validation_step(self, batch: Batch, _: int) -> None:
         """Count hits, misses and false alarms of the reconstruction."""
         frames, observed = batch
         image = frames.expand(-1, self.preset.autoencoder.channels, -1, -1)
@@ -56,7 +56,7 @@ class AutoencoderModule(lightning.LightningModule):
         truth, approximation = (self.preset.scaling.to_rate(x) for x in (frames, decoded))
         for threshold, counts in self._counts.items():
             a, b = (((rate >= threshold) & (observed > 0)) for rate in (truth, approximation))
-            counts += torch.stack([(a & b).sum(), (a & ~b).sum(), (~a & b).sum()]).float().cpu()
+            counts.add_(torch.stack([(a & b).sum(), (a & ~b).sum(), (~a & b).sum()]).float().cpu())
 
     def on_validation_epoch_end(self) -> None:
         """Log the critical success index hits / (hits + misses + false alarms) at each threshold."""
@@ -65,6 +65,4 @@ class AutoencoderModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay."""
-        return configure_optimiser(
-            self.network.parameters(), self.preset.autoencoder_training.optimisation
-        )
+        return configure_optimiser(self.network.parameters(), self.preset.autoencoder_training.optimisation)

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from ssldm.diffusion.objective import diffusion_loss
 from ssldm.diffusion.sampling import member_generator, sample
+from ssldm.diffusion.schedule import SamplerName
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.training.latent_cache import condition_of
 from ssldm.training.optimisation import configure_optimiser, step_generator
 from ssldm.training.preset import Preset
 from ssldm.verification.crps import crps_ensemble
 
-SAMPLER = "dpm-solver++"
+SAMPLER: SamplerName = "dpm-solver++"
 
 
 class DenoiserModule(lightning.LightningModule):
@@ -31,15 +32,15 @@ class DenoiserModule(lightning.LightningModule):
         self.forward_process = preset.diffusion.build_forward_process()
         self._scores: list[tuple[float, float, int]] = []
 
-    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Loss of a batch of windows from the latent cache."""
         condition = condition_of(batch)
         clean = self.model.to_target(batch["lead_latent"], condition.extrapolated_latent)
         generator = step_generator(self.preset.denoiser_training.optimisation.seed, self.global_step)
         noise = torch.randn(clean.shape, generator=generator).to(clean)
-        timestep = torch.randint(
-            self.preset.diffusion.timesteps, (len(clean),), generator=generator
-        ).to(clean.device)
+        timestep = torch.randint(self.preset.diffusion.timesteps, (len(clean),), generator=generator).to(
+            clean.device
+        )
         loss = diffusion_loss(
             lambda noisy, step: self.model.denoiser(noisy, step, condition),
             clean,

@@ -68,9 +68,7 @@ class FrameData(lightning.LightningDataModule):
             raise RuntimeError("FrameData is attached to a trainer before its loaders are made")
         run = self.preset.autoencoder_training.optimisation
         return DataLoader(
-            FrameDataset(
-                self.train_index, self.preset.scaling, run.seed, (run.steps + 1) * run.batch_size
-            ),
+            FrameDataset(self.train_index, self.preset.scaling, run.seed, (run.steps + 1) * run.batch_size),
             batch_size=run.batch_size,
             sampler=StepSampler(lambda: trainer.global_step, run.steps_per_epoch, run.batch_size),
             num_workers=run.workers,

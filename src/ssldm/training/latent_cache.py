@@ -93,7 +93,7 @@ def build_cache(
     keep_rate: bool = False,
     keep_pixels: bool = False,
     workers: int = 0,
-    progress: Progress = lambda items, count: items,
+    progress: Progress = lambda items, _: items,
 ) -> LatentCache:
     """The cache in ``folder``, computed unless one of the same identity is there already.
 
@@ -154,7 +154,7 @@ def _encode_window(
 
 
 def residual_statistics(cache: LatentCache, sample: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Slope, offset and residual deviation ``(t_out, c)`` of the regression of observed on extrapolated latents.
+    """Slope, offset and deviation ``(t_out, c)`` of the regression of observed on extrapolated latents.
 
     Latent pixels that are not wholly observed are left out.
     """
@@ -163,9 +163,21 @@ def residual_statistics(cache: LatentCache, sample: Sequence[int]) -> tuple[Tens
         example = cache[n]
         weight = (example["lead_observed"] > 0.99).double()
         x, y = example["extrapolated_latent"].double(), example["lead_latent"].double()
-        terms = torch.stack([v.sum(dim=(-2, -1)) for v in (weight.expand_as(x), weight * x, weight * y, weight * x * x, weight * x * y, weight * y * y)])
+        terms = torch.stack(
+            [
+                v.sum(dim=(-2, -1))
+                for v in (
+                    weight.expand_as(x),
+                    weight * x,
+                    weight * y,
+                    weight * x * x,
+                    weight * x * y,
+                    weight * y * y,
+                )
+            ]
+        )
         sums = terms if sums.numel() == 0 else sums + terms
-    count, x, y, xx, xy, yy = sums / sums[0].clamp_min(1.0)
+    _, x, y, xx, xy, yy = sums / sums[0].clamp_min(1.0)
     variance = (xx - x * x).clamp_min(1e-6)
     slope = (xy - x * y) / variance
     offset = y - slope * x

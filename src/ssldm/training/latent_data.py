@@ -13,7 +13,7 @@ Example = dict[str, Tensor]
 
 
 class ShuffledCache(Dataset[Example]):
-    """Example n is the n-th of an endless sequence of permutations of the cache, each drawn from (seed, pass)."""
+    """Example n is the n-th of an endless sequence of permutations of the cache, drawn from the seed."""
 
     def __init__(self, cache: LatentCache, seed: int) -> None:
         self.cache = cache

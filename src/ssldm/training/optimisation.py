@@ -30,9 +30,7 @@ def configure_optimiser(parameters: Iterable[torch.nn.Parameter], config: Optimi
         progress = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
         return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
 
-    optimiser = torch.optim.AdamW(
-        parameters, lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
     return {
         "optimizer": optimiser,

@@ -49,7 +49,7 @@ class ExportWeights(lightning.Callback):
     def __init__(self, write: Callable[[], None]) -> None:
         self.write = write
 
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_end(self, *_: object) -> None:
         """Lightning validates with the averaged weights in place."""
         self.write()
 
@@ -101,7 +101,7 @@ def train_denoiser(
     out: Path,
     *,
     resume: bool = False,
-    progress: Progress = lambda items, count: items,
+    progress: Progress = lambda items, _: items,
 ) -> Path:
     """Train a denoiser on the latents of an autoencoder; returns the folder of the whole model's weights.
 
@@ -152,7 +152,9 @@ def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, wind
     import numpy as np
 
     rng = np.random.default_rng((seed, 0))
-    frames = np.concatenate([index.read(index.draw(rng))[:: max(index.frames // 4, 1)] for _ in range(windows)])
+    frames = np.concatenate(
+        [index.read(index.draw(rng))[:: max(index.frames // 4, 1)] for _ in range(windows)]
+    )
     device = model.latent_mean.device
     with torch.inference_mode():
         latents = torch.cat([model.encode(torch.from_numpy(frame)[None].to(device)) for frame in frames])
@@ -239,7 +241,12 @@ class _Caches:
 
     def _identity(self, series: Sequence[xr.DataArray], seed: int, count: int) -> dict[str, Any]:
         described = [
-            (data.attrs.get("product"), data.attrs.get("place"), str(data["time"].values.tobytes()), data.shape)
+            (
+                data.attrs.get("product"),
+                data.attrs.get("place"),
+                str(data["time"].values.tobytes()),
+                data.shape,
+            )
             for data in series
         ]
         return {

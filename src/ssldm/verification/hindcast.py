@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.verification.crps import crps_ensemble
 
-# From observations that end with the context to members (m, t_out, y, x) in mm/h, NaN where there is no forecast.
+# From the context to members (m, t_out, y, x) in mm/h, NaN where there is no forecast.
 Contestant = Callable[[xr.DataArray], NDArray[np.float32]]
 THRESHOLDS = (0.5, 2.0, 8.0)
 
@@ -64,7 +64,9 @@ class Pooled:
         self.lead_frames = lead_frames
         self.sums: dict[str, NDArray[np.float64]] = {}
 
-    def add(self, name: str, members: NDArray[np.float32], truth: NDArray[np.float32], valid: NDArray[np.bool_]) -> None:
+    def add(
+        self, name: str, members: NDArray[np.float32], truth: NDArray[np.float32], valid: NDArray[np.bool_]
+    ) -> None:
         """Add one window.
 
         Args:

@@ -28,6 +28,7 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path) -> xr.DataArray:
     """One frame, at the end of its accumulation period."""
     import h5py
+
     import_knmi_hdf5 = pysteps_module("io.importers").import_knmi_hdf5
 
     with h5py.File(path) as file:

@@ -18,7 +18,7 @@ _FILE_NAME = re.compile(r"AQC(\d{9})")
 _MINUTES = 5.0
 
 
-def recognise(path: Path, head: bytes) -> bool:
+def recognise(_: Path, head: bytes) -> bool:
     """A GIF file."""
     return head.startswith((b"GIF87a", b"GIF89a"))
 

@@ -7,14 +7,14 @@ import xarray as xr
 
 
 class RadarFormat(Protocol):
-    """A module that reads one product. Formats raise whatever their library raises; `open_radar` names the file."""
+    """A module that reads one product; `open_radar` names the file in whatever error it raises."""
 
     NAME: str
 
-    def recognise(self, path: Path, head: bytes) -> bool:
+    def recognise(self, path: Path, head: bytes, /) -> bool:
         """Whether a file whose first bytes are ``head`` is of this format."""
         ...
 
-    def read(self, path: Path) -> xr.DataArray:
+    def read(self, path: Path, /) -> xr.DataArray:
         """The observations in one file."""
         ...

@@ -18,7 +18,7 @@ _FILE_NAME = re.compile(rf"({_STAMP})({_STAMP})(f\d+)\.npy")
 _PIXEL = 2000.0
 
 
-def recognise(path: Path, head: bytes) -> bool:
+def recognise(_: Path, head: bytes) -> bool:
     """A NumPy array."""
     return head.startswith(b"\x93NUMPY")
 

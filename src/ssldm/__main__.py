@@ -1,0 +1,5 @@
+"""`python -m ssldm`: the command line."""
+
+from ssldm.cli import main
+
+main()

@@ -1,0 +1,196 @@
+"""Forecasts of an untrained model: what must hold whatever the weights."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from conftest import write_knmi
+
+from ssldm.errors import ModelError, ObservationError
+from ssldm.nowcast.dataset import open_nowcast, write_nowcast
+from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.nowcaster import InputDepartsFromTraining, Nowcaster
+from ssldm.nowcast.tiling import Blend, Tiling
+from ssldm.radar.motion import extrapolate
+from ssldm.radar.open import open_radar
+from ssldm.radar.simulation import simulate
+from ssldm.training.preset import load_preset
+
+LEAD = 4
+CHECKER = Path(sys.executable).with_name("compliance-checker")
+
+
+def tiny_model(training_size: int = 64) -> LatentDiffusion:
+    preset = load_preset("tiny")
+    model = ModelConfig(
+        name="tiny",
+        lead_frames=LEAD,
+        training_size=training_size,
+        scaling=preset.scaling,
+        autoencoder=preset.autoencoder,
+        denoiser=preset.denoiser,
+        diffusion=preset.diffusion,
+    ).build()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.15, generator=generator)
+    model.target_slope.fill_(1.0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def nowcaster() -> Nowcaster:
+    return Nowcaster(tiny_model(), "tiny test", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def storm() -> xr.DataArray:
+    storm = simulate(4, (90, 110), seed=1)
+    storm[1, 40:45, 50:60] = np.nan
+    return storm
+
+
+def rate(forecast: xr.Dataset) -> np.ndarray:
+    return forecast["precipitation_rate"].values
+
+
+def test_a_forecast_has_the_promised_form(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    forecast = nowcaster.nowcast(storm, members=3, steps=2, seed=5)
+    assert dict(forecast.sizes) == {"member": 3, "lead_time": LEAD, "y": 90, "x": 110}
+    assert forecast["precipitation_rate"].attrs["units"] == "mm h-1"
+    minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
+    np.testing.assert_array_equal(minutes, [5, 10, 15, 20])
+    np.testing.assert_array_equal(
+        forecast["valid_time"].values, storm["time"].values[-1] + forecast["lead_time"].values
+    )
+    assert forecast["forecast_reference_time"].values == storm["time"].values[-1]
+    np.testing.assert_array_equal(forecast["x"], storm["x"])
+    assert forecast.attrs["seed"] == 5
+    assert np.nanmin(rate(forecast)) >= 0.0
+    assert np.nanmax(rate(forecast)) > 0.0
+
+
+def test_nan_stands_exactly_where_nothing_was_observed(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    forecast = rate(nowcaster.nowcast(storm, members=2, steps=1))
+    observed = extrapolate(storm.values, LEAD).observed
+    for member in forecast:
+        np.testing.assert_array_equal(np.isfinite(member), observed)
+
+
+def test_members_depend_on_seed_and_number_alone(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    few, many, again, other = (
+        rate(nowcaster.nowcast(storm, members=members, steps=2, seed=seed))
+        for members, seed in ((2, 0), (6, 0), (2, 0), (2, 1))
+    )
+    np.testing.assert_array_equal(few, many[:2])
+    np.testing.assert_array_equal(few, again)
+    assert not np.array_equal(few, other, equal_nan=True)
+    assert not np.array_equal(many[0], many[4], equal_nan=True)
+
+
+def test_a_shorter_forecast_is_the_beginning_of_the_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    whole, half = (
+        rate(nowcaster.nowcast(storm, members=1, steps=1, lead_time=lead)) for lead in (None, "10min")
+    )
+    np.testing.assert_array_equal(half, whole[:, :2])
+    for wrong in ("7min", "25min", "soon"):
+        with pytest.raises(ObservationError, match="expected a lead time"):
+            nowcaster.nowcast(storm, members=1, steps=1, lead_time=wrong)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++", "unipc"])
+def test_every_sampler_is_repeatable(nowcaster: Nowcaster, storm: xr.DataArray, sampler: str) -> None:
+    few, many = (
+        rate(nowcaster.nowcast(storm, members=members, steps=3, sampler=sampler)) for members in (1, 2)
+    )
+    np.testing.assert_array_equal(few, many[:1])
+
+
+def test_input_that_cannot_be_forecast_is_refused(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    with pytest.raises(ObservationError, match="at least 4 frames, found 3"):
+        nowcaster.nowcast(storm[:3])
+    with pytest.raises(ObservationError, match="equal step"):
+        stretched = storm.assign_coords(time=storm["time"] + np.array([0, 0, 0, 60], "m8[s]"))
+        nowcaster.nowcast(stretched)
+    with pytest.raises(ObservationError, match="units"):
+        nowcaster.nowcast(storm.assign_attrs(units="dBZ"))
+    with pytest.raises(ObservationError, match="at least 0 mm/h"):
+        nowcaster.nowcast(storm - 1.0).attrs  # noqa: B018
+
+
+def test_departures_from_training_are_said(nowcaster: Nowcaster) -> None:
+    with pytest.warns(InputDepartsFromTraining) as warned:
+        nowcaster.nowcast(simulate(4, (64, 64), step_minutes=10, pixel_size=4000), members=1, steps=1)
+    said = [str(w.message) for w in warned if w.category is InputDepartsFromTraining]
+    assert [message.split(",")[0] for message in said] == ["time step 10 min", "pixels of 4000 m"]
+
+
+def test_weights_survive_being_saved(nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path) -> None:
+    Nowcaster(tiny_model(), "x", "# card", device="cpu").save_pretrained(tmp_path / "saved")
+    loaded = Nowcaster.from_pretrained(tmp_path / "saved", device="cpu")
+    assert loaded.card == "# card"
+    np.testing.assert_array_equal(
+        rate(loaded.nowcast(storm, members=1, steps=1)), rate(nowcaster.nowcast(storm, members=1, steps=1))
+    )
+    weights = tmp_path / "saved" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="damaged"):
+        Nowcaster.from_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "config.json").write_text('{"name": "x"}')
+    with pytest.raises(ModelError, match="not a model's configuration"):
+        Nowcaster.from_pretrained(tmp_path / "saved")
+    with pytest.raises(ModelError, match="expected a shipped model"):
+        Nowcaster.from_pretrained("nonesuch")
+
+
+def test_files_are_georeferenced_and_repeatable(nowcaster: Nowcaster, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for i, frame in enumerate(simulate(4, (64, 72), seed=2).values):
+        write_knmi(tmp_path / "in", f"2010-08-26T03:{5 * i:02}", (frame * 100 / 12).round())
+    observations = open_radar(tmp_path / "in")
+    for name in ("a.nc", "b.nc"):
+        write_nowcast(nowcaster.nowcast(observations, members=2, steps=1), tmp_path / name)
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+    checked = subprocess.run(
+        [CHECKER, "--test=cf:1.11", "--criteria=strict", tmp_path / "a.nc"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+    stored = open_nowcast(tmp_path / "a.nc")
+    np.testing.assert_array_equal(stored["y"], observations["y"])
+    assert stored["crs"].attrs["crs_wkt"] == observations["crs"].attrs["crs_wkt"]
+    assert pd.Timestamp(stored["valid_time"].values[0]) == pd.Timestamp("2010-08-26T03:20")
+    # The north-western corner of the Dutch composite.
+    assert float(stored["lat"][0, 0]) == pytest.approx(55.97, abs=0.02)
+    assert float(stored["lon"][0, 0]) == pytest.approx(0.0, abs=0.02)
+    with pytest.raises(ObservationError, match="expected a nowcast"):
+        open_nowcast(Path(__file__))
+
+
+def test_tiles_cover_the_domain_and_blend_to_what_they_share() -> None:
+    tiling = Tiling(height=192, width=320, size=128, overlap=32, stride=32)
+    field = torch.arange(192.0)[:, None] + torch.arange(320.0)[None, :]
+    blend = Blend(tiling, ())
+    for rows, columns in tiling:
+        assert rows.start % 32 == columns.start % 32 == 0
+        blend.add((rows, columns), field[rows, columns])
+    torch.testing.assert_close(blend.result(), field)
+
+
+def test_tiled_forecasts_have_no_seams(storm: xr.DataArray) -> None:
+    """Jumps between neighbouring pixels are no larger where a tile begins or ends than elsewhere."""
+    wide = simulate(4, (64, 320), seed=4)
+    tiled = Nowcaster(tiny_model(128), "tiny test", device="cpu").nowcast(wide, members=4, steps=2)
+    tiles = Tiling(height=64, width=320, size=128, overlap=32, stride=8)
+    edges = {edge - 1 for _, columns in tiles for edge in (columns.start, columns.stop)}
+    jumps = np.nanmean(np.abs(np.diff(np.cbrt(rate(tiled)), axis=-1))[..., 8:-8], axis=(0, 1, 2))
+    inner = [column - 8 for column in edges if 8 <= column < 320 - 9]
+    assert len(inner) == 4
+    assert jumps[inner].max() <= np.quantile(np.delete(jumps, inner), 0.99)

@@ -1,0 +1,111 @@
+"""The command line: exit statuses, one line for every failure, nothing half-written."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import write_knmi, write_smhi
+from test_nowcast import tiny_model
+
+from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.radar.simulation import simulate
+
+COMMAND = [sys.executable, "-c", "from ssldm.cli import main; main()"]
+
+
+def ssldm(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    Nowcaster(tiny_model(), "tiny").save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> list[Path]:
+    values = (simulate(4, (64, 64), seed=2).values * 100 / 12).round()
+    (tmp_path / "in").mkdir()
+    return [write_knmi(tmp_path / "in", f"2010-08-26T03:{5 * i:02}", v) for i, v in enumerate(values)]
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2, result
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    for word in words:
+        assert word in result.stderr
+
+
+def test_help_is_quick() -> None:
+    ssldm("--help")  # compiles what has never been imported
+    start = time.monotonic()
+    assert ssldm("--help").returncode == 0
+    assert time.monotonic() - start < 1.0
+
+
+def test_files_to_forecast_to_picture(frames: list[Path], model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "nowcast.nc"
+    result = ssldm("nowcast", *frames, "--model", model, "--members", 2, "--steps", 1, "--out", out)
+    assert result.returncode == 0, result.stderr
+    for suffix in ("gif", "png"):
+        picture = tmp_path / f"nowcast.{suffix}"
+        result = ssldm("plot", out, "--out", picture, "--observations", tmp_path / "in")
+        assert result.returncode == 0, result.stderr
+        assert picture.stat().st_size > 10_000
+    assert not list(tmp_path.glob("*partial*"))
+    refused(ssldm("plot", out, "--out", tmp_path / "nowcast.bmp"), ".gif, .mp4, .png")
+    refused(ssldm("plot", frames[0], "--out", tmp_path / "x.gif"), str(frames[0]), "expected")
+
+
+def test_bad_radar_files_are_refused_in_one_line(frames: list[Path], model: Path, tmp_path: Path) -> None:
+    def nowcast(*sources: object) -> subprocess.CompletedProcess[str]:
+        return ssldm("nowcast", *sources, "--model", model, "--steps", 1, "--out", tmp_path / "x.nc")
+
+    refused(nowcast(*frames[:3]), "at least 4 frames, found 3")
+    refused(nowcast(*frames[:3], tmp_path / "missing.h5"), "missing.h5")
+    refused(nowcast(*frames, write_knmi(tmp_path, "2010-08-26T03:25", np.zeros((64, 64)))), "steps of 5, 10")
+    refused(nowcast(*frames, write_knmi(tmp_path, "2010-08-26T03:20", np.zeros((64, 60)))), "64×60")
+    refused(nowcast(*frames, write_smhi(tmp_path, np.zeros((64, 64, 2), np.uint8))), "one product")
+    frames[2].write_bytes(frames[2].read_bytes()[:5000])
+    refused(nowcast(*frames), frames[2].name, "damaged or cut short")
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("Dear Sir or Madam")
+    refused(nowcast(tmp_path / "letters"), "a.txt", "expected one of the formats")
+    assert not (tmp_path / "x.nc").exists()
+
+
+def test_bad_options_are_refused_in_one_line(frames: list[Path], model: Path, tmp_path: Path) -> None:
+    rest = ("--out", tmp_path / "x.nc", *frames)
+    refused(ssldm("nowcast", "--model", "nonesuch", *rest), "nonesuch")
+    refused(ssldm("nowcast", "--members", 0, *rest), "members")
+    refused(ssldm("nowcast", "--sampler", "magic", *rest), "magic")
+    refused(ssldm("nowcast", "--model", model, "--lead-time", "3h", *rest), "lead time")
+    refused(ssldm("nowcast", "--model", model, "--device", "abacus", *rest), "abacus")
+    refused(ssldm("nowcast", *frames), "--out")
+    refused(ssldm("forecast"), "forecast")
+    refused(ssldm("archive", "info", tmp_path / "none.zarr"), "none.zarr")
+
+
+def test_archives_and_verification(tmp_path: Path, model: Path) -> None:
+    values = (simulate(9, (128, 64), seed=2).values * 100 / 12).round()
+    (tmp_path / "in").mkdir()
+    for i, frame in enumerate(values):
+        write_knmi(tmp_path / "in", f"2010-08-26T03:{5 * i:02}", frame)
+    archive = tmp_path / "a.zarr"
+    assert ssldm("archive", "build", tmp_path / "in", archive).returncode == 0
+    refused(ssldm("archive", "build", tmp_path / "in", archive), "a.zarr")
+    result = ssldm("archive", "info", archive)
+    assert "9 frames every 5 min, 0 gaps, 128×64 pixels, 100.0% observed" in result.stdout
+    result = ssldm(
+        "verify", "--data", archive, "--model", model, "--members", 2, "--steps", 1, "--size", 64,
+        "--baselines", "persistence,extrapolation", "--out", tmp_path / "report",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "2 windows, 2 members" in result.stdout
+    scores = (tmp_path / "report" / "scores.csv").read_text()
+    assert scores.splitlines()[0] == "contestant,lead_frame,metric,threshold,value"
