@@ -1,8 +1,11 @@
 """The command line: exit statuses, one line for every failure, nothing half-written."""
 
+import io
 import subprocess
 import sys
 import time
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +13,22 @@ import pytest
 from conftest import write_knmi, write_smhi
 from test_nowcast import tiny_model
 
+from ssldm.cli import main
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.radar.simulation import simulate
 
-COMMAND = [sys.executable, "-c", "from ssldm.cli import main; main()"]
+COMMAND = [sys.executable, "-m", "ssldm"]
 
 
 def ssldm(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False)
+    """A command, run in this process: importing torch takes longer than most of them."""
+    out, err, status = io.StringIO(), io.StringIO(), None
+    with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+        try:
+            main(list(map(str, arguments)))
+        except SystemExit as end:
+            status = end.code
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +53,14 @@ def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 def test_help_is_quick() -> None:
-    ssldm("--help")  # compiles what has never been imported
-    start = time.monotonic()
-    assert ssldm("--help").returncode == 0
-    assert time.monotonic() - start < 1.0
+    def run() -> float:
+        start = time.monotonic()
+        result = subprocess.run(COMMAND, capture_output=True, text=True, check=True)
+        assert "Usage: ssldm" in result.stdout
+        return time.monotonic() - start
+
+    run()  # compiles what has never been imported
+    assert min(run() for _ in range(3)) < 1.0
 
 
 def test_files_to_forecast_to_picture(frames: list[Path], model: Path, tmp_path: Path) -> None:
@@ -86,6 +101,8 @@ def test_bad_options_are_refused_in_one_line(frames: list[Path], model: Path, tm
     refused(ssldm("nowcast", "--sampler", "magic", *rest), "magic")
     refused(ssldm("nowcast", "--model", model, "--lead-time", "3h", *rest), "lead time")
     refused(ssldm("nowcast", "--model", model, "--device", "abacus", *rest), "abacus")
+    refused(ssldm("nowcast", "--model", model, "--reference-time", "noon", *rest), "noon")
+    refused(ssldm("nowcast", "--model", model, "--reference-time", "2010-08-26T03:10", *rest), "found 3")
     refused(ssldm("nowcast", *frames), "--out")
     refused(ssldm("forecast"), "forecast")
     refused(ssldm("archive", "info", tmp_path / "none.zarr"), "none.zarr")

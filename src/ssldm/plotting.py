@@ -77,7 +77,7 @@ class _Panels:
         self, forecast: xr.Dataset, observations: xr.DataArray | None, threshold: float, members: int
     ) -> None:
         self.rate = forecast[NAME].values
-        self.start = np.datetime64(forecast["forecast_reference_time"].values[()])
+        self.start: Any = forecast["forecast_reference_time"].to_numpy()[()]
         self.valid = forecast["valid_time"].values
         self.minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
         self.observed = self._observed(observations)

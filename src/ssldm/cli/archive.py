@@ -1,18 +1,16 @@
 """`ssldm archive`: native files to an archive, and what an archive holds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from ssldm.cli.arguments import parse_time
 from ssldm.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Archives of observations.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="Archives of observations.", rich_markup_mode=None)
     group.command()(build)
     group.command()(info)
     app.add_typer(group, name="archive")
@@ -34,7 +32,7 @@ def build(
         raise ConfigurationError(f"expected sources and an archive, found only {' '.join(sources)}")
     *inputs, out = sources
     written = build_archive(
-        inputs, Path(out), start=_time(start), end=_time(end), progress=over_files("reading")
+        inputs, Path(out), start=parse_time(start), end=parse_time(end), progress=over_files("reading")
     )
     typer.echo(f"{out}: {len(written)} series")
 
@@ -51,14 +49,3 @@ def info(archive: Annotated[Path, typer.Argument(help="An archive.")]) -> None:
             f"every {series.step_minutes:g} min, {series.gaps} gaps, {height}×{width} pixels, "
             f"{series.observed_fraction:.1%} observed, {series.wet_fraction:.1%} of that wet (≥ 0.1 mm/h)"
         )
-
-
-def _time(text: str | None) -> "np.datetime64 | None":
-    import numpy as np
-
-    if text is None:
-        return None
-    try:
-        return np.datetime64(text, "ns")
-    except ValueError as error:
-        raise ConfigurationError(f"expected a time like 2021-05-11T02:30, found {text!r}") from error

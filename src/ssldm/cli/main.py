@@ -3,19 +3,20 @@
 import sys
 import warnings
 from importlib import import_module
+from typing import Any
 
-import click
 import typer
 
 from ssldm.errors import SsldmError
 
+# Typer brings its own click in some versions: the base of all errors in the arguments, wherever it lives.
+_UsageError: Any = typer.BadParameter.__mro__[1]
 _COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "plot", "model")
 
 
 def _app() -> typer.Typer:
     app = typer.Typer(
         help="Ensemble rain nowcasting from radar with spacetime separable latent diffusion.",
-        no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -28,16 +29,14 @@ def _app() -> typer.Typer:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits with 0, or with 2 and one line that says what was wrong."""
     warnings.showwarning = _show_warning
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        status = _app()(args=arguments, prog_name="ssldm", standalone_mode=False)
+        status = _app()(args=given or ["--help"], prog_name="ssldm", standalone_mode=False)
     except SsldmError as error:
         _fail(str(error))
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message(), err=True)
-        sys.exit(2)
-    except click.ClickException as error:
+    except _UsageError as error:
         _fail(error.format_message())
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -7,7 +7,7 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Weights.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="Weights.", rich_markup_mode=None)
     for command in (info, convert, push):
         group.command()(command)
     app.add_typer(group, name="model")

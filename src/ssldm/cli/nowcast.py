@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ssldm.cli.arguments import parse_time
 from ssldm.errors import ConfigurationError
 
 SAMPLERS = ("dpm-solver++", "ddim", "unipc", "ddpm")
@@ -23,6 +24,9 @@ def nowcast(
     members: Annotated[int, typer.Option(min=1, help="Ensemble size.")] = 20,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Calls of the denoiser a member.")] = 10,
     lead_time: Annotated[str | None, typer.Option(help="Length of the forecast, such as 80min.")] = None,
+    reference_time: Annotated[
+        str | None, typer.Option(help="Forecast from this time, UTC, instead of the last frame.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ensemble.")] = 0,
     sampler: Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.")] = "dpm-solver++",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
@@ -32,7 +36,7 @@ def nowcast(
         raise ConfigurationError(f"expected a sampler ({', '.join(SAMPLERS)}), found {sampler!r}")
     from ssldm.radar.open import open_radar
 
-    observations = open_radar(sources)
+    observations = open_radar(sources).sel(time=slice(None, parse_time(reference_time)))
     from ssldm.cli.progress import counting
     from ssldm.nowcast.dataset import write_nowcast
     from ssldm.nowcast.nowcaster import Nowcaster

@@ -1,7 +1,7 @@
 """Progress bars with the time that is left."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 console = Console(stderr=True)
 
 
-@contextmanager
-def _bar() -> Iterator[Progress]:
+def _bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield bar
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def over_files(description: str) -> Callable[[Iterable[Path]], Iterable[Path]]:
@@ -41,9 +39,10 @@ def over_items(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]
 @contextmanager
 def counting(description: str) -> Iterator[Callable[[int], Callable[[], None]]]:
     """A bar whose length is known only later: call it with the length, then what it returns at each step."""
-    with _bar() as bar:
+    with ExitStack() as stack:
 
         def start(total: int) -> Callable[[], None]:
+            bar = stack.enter_context(_bar())
             task = bar.add_task(description, total=total)
             return lambda: bar.advance(task)
 

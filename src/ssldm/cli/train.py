@@ -18,7 +18,7 @@ Out = Annotated[Path, typer.Option(help="Folder of the run.")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Train on archives.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="Train on archives.", rich_markup_mode=None)
     group.command()(autoencoder)
     group.command()(denoiser)
     app.add_typer(group, name="train")

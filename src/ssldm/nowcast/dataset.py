@@ -13,7 +13,6 @@ from ssldm.errors import ObservationError
 from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
 from ssldm.radar.observations import ATTRIBUTES, NAME
 
-
 _TIME = {"units_metadata": "leap_seconds: none"}
 
 

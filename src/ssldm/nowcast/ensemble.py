@@ -1,7 +1,7 @@
 """An ensemble on a domain of any size: one condition, one noise field a member, tiles denoised together."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -67,18 +67,20 @@ class EnsembleSampler:
         ]
 
     def _condition(self, context: Tensor, extrapolated: Tensor, observed: Tensor) -> Condition:
-        frames = torch.cat([context, extrapolated]).to(self.device)
-        latents = torch.cat([self.model.encode(frame[None]) for frame in frames])
-        count = len(context)
-        pixels = self.model.config.scaling.to_network(frames[:count].nan_to_num(nan=0.0))
-        channels = self.model.config.denoiser.merge_net.pixel_channels
-        return Condition(
-            context_latent=latents[None, :count],
-            context_pixels=pixels[None, :, None].expand(-1, -1, channels, -1, -1),
-            extrapolated_latent=latents[None, count:],
-            extrapolated_coverage=F.avg_pool2d(observed[:, None].float(), self.reduction)[None].to(
-                self.device
-            ),
+        merge_net = self.model.config.denoiser.merge_net
+        context = context.to(self.device)
+        pixels = self.model.config.scaling.to_network(context.nan_to_num(nan=0.0))
+        condition = Condition(
+            context_latent=self.model.encode(context)[None],
+            context_pixels=pixels[None, :, None].expand(-1, -1, merge_net.pixel_channels, -1, -1),
+        )
+        if not merge_net.extrapolation:
+            return condition
+        coverage = F.avg_pool2d(observed[:, None].float(), self.reduction)
+        return replace(
+            condition,
+            extrapolated_latent=self.model.encode(extrapolated.to(self.device))[None],
+            extrapolated_coverage=coverage[None].to(self.device),
         )
 
     def members(
@@ -141,6 +143,5 @@ class EnsembleSampler:
             latents = self.model.from_target(
                 target[None, ..., *tile.latent].to(self.device), tile.condition.extrapolated_latent
             )[0]
-            frames = torch.cat([self.model.decode(frame[None]) for frame in latents])
-            blend.add(tile.pixels, frames.cpu())
+            blend.add(tile.pixels, self.model.decode(latents).cpu())
         return blend.result()[:, : self.size[0], : self.size[1]]

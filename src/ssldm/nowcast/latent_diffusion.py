@@ -12,6 +12,9 @@ from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 
+# Frames that the autoencoder takes together: few enough to stay in a processor's cache.
+FRAMES_AT_ONCE = 2
+
 
 class ModelConfig(Config):
     """Everything needed to forecast with some weights, and what they were trained for.
@@ -82,14 +85,20 @@ class LatentDiffusion(nn.Module):
 
     def encode(self, rate: Tensor) -> Tensor:
         """Scaled latents ``(n, c, h, w)`` of rain rates ``(n, H, W)`` in mm/h; NaN counts as dry."""
+        return torch.cat([self._encode(frames) for frames in rate.split(FRAMES_AT_ONCE)])
+
+    def _encode(self, rate: Tensor) -> Tensor:
         frames = self.config.scaling.to_network(rate.nan_to_num(nan=0.0))
         image = frames[:, None].expand(-1, self.config.autoencoder.channels, -1, -1)
         mean, _ = self.autoencoder.encode(image.to(next(self.autoencoder.parameters()).dtype))
-        return (mean.float() - _per_channel(self.latent_mean)) / _per_channel(self.latent_std)
+        return (mean.float() - _per_pixel(self.latent_mean)) / _per_pixel(self.latent_std)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Rain rates ``(n, H, W)`` in mm/h of scaled latents ``(n, c, h, w)``."""
-        raw = latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean)
+        return torch.cat([self._decode(frames) for frames in latents.split(FRAMES_AT_ONCE)])
+
+    def _decode(self, latents: Tensor) -> Tensor:
+        raw = latents * _per_pixel(self.latent_std) + _per_pixel(self.latent_mean)
         image = self.autoencoder.decode(raw.to(next(self.autoencoder.parameters()).dtype))
         return self.config.scaling.to_rate(image.float().mean(dim=1))
 
@@ -109,10 +118,6 @@ class LatentDiffusion(nn.Module):
             return target
         expected = _per_pixel(self.target_slope) * extrapolated + _per_pixel(self.target_offset)
         return target * _per_pixel(self.target_std) + expected
-
-
-def _per_channel(values: Tensor) -> Tensor:
-    return values[:, None, None]
 
 
 def _per_pixel(values: Tensor) -> Tensor:

@@ -157,7 +157,7 @@ def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, wind
     )
     device = model.latent_mean.device
     with torch.inference_mode():
-        latents = torch.cat([model.encode(torch.from_numpy(frame)[None].to(device)) for frame in frames])
+        latents = model.encode(torch.from_numpy(frames).to(device))
     model.latent_mean.copy_(latents.mean(dim=(0, 2, 3)))
     model.latent_std.copy_(latents.std(dim=(0, 2, 3)))
 
