@@ -77,6 +77,8 @@ class _Panels:
         self, forecast: xr.Dataset, observations: xr.DataArray | None, threshold: float, members: int
     ) -> None:
         self.rate = forecast[NAME].values
+        self.mean = forecast.ssldm.mean().values
+        self.probability = forecast.ssldm.exceedance_probability(threshold).values
         self.start: Any = forecast["forecast_reference_time"].to_numpy()[()]
         self.valid = forecast["valid_time"].values
         self.minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
@@ -96,12 +98,10 @@ class _Panels:
 
     def fields(self, lead: int) -> list[tuple[str, NDArray[np.float32], bool]]:
         """Title, field and whether it is a probability, at one lead time (−1 is the last observation)."""
-        rate = self.rate[:, lead]
-        probability = np.where(np.isnan(rate), np.nan, rate >= self.threshold).mean(axis=0)
         panels = [
-            ("ensemble mean", rate.mean(axis=0), False),
-            (f"P(rain ≥ {self.threshold:g} mm/h)", probability, True),
-            *((f"member {k}", rate[k], False) for k in range(self.members)),
+            ("ensemble mean", self.mean[lead], False),
+            (f"P(rain ≥ {self.threshold:g} mm/h)", self.probability[lead], True),
+            *((f"member {k}", self.rate[k, lead], False) for k in range(self.members)),
         ]
         observed = self.observed.get(self.valid[lead])
         return panels if observed is None else [("observed", observed, False), *panels]
@@ -127,7 +127,10 @@ class _Panels:
         figure, axes = _grid(-(-count // columns), columns, 3.2)
         self._finish(figure, "")
         heading = figure.suptitle("", fontsize=10)
-        writer = (PillowWriter if path.suffix == ".gif" else FFMpegWriter)(fps=round(frames_per_second))
+        kind = PillowWriter if path.suffix == ".gif" else FFMpegWriter
+        if not kind.isAvailable():
+            raise ObservationError(f"{path.suffix} needs ffmpeg, which was not found; .gif does not")
+        writer = kind(fps=round(frames_per_second))
         with writer.saving(figure, str(path), dpi=80):
             for time in self.context:
                 heading.set_text(f"{_stamp(time)} UTC · observed")

@@ -174,6 +174,17 @@ def test_files_are_georeferenced_and_repeatable(nowcaster: Nowcaster, tmp_path: 
         open_nowcast(Path(__file__))
 
 
+def test_products_of_an_ensemble(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    forecast = nowcaster.nowcast(storm, members=4, steps=1)
+    members = rate(forecast)
+    probability = forecast.ssldm.exceedance_probability(1.0)
+    assert probability.dims == ("lead_time", "y", "x")
+    observed = np.isfinite(members[0])
+    np.testing.assert_allclose(probability.values[observed], (members >= 1.0).mean(axis=0)[observed])
+    np.testing.assert_allclose(forecast.ssldm.mean().values, members.mean(axis=0))
+    assert np.isnan(probability.values[~observed]).all()
+
+
 def test_tiles_cover_the_domain_and_blend_to_what_they_share() -> None:
     tiling = Tiling(height=192, width=320, size=128, overlap=32, stride=32)
     field = torch.arange(192.0)[:, None] + torch.arange(320.0)[None, :]

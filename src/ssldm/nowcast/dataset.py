@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
+from ssldm.nowcast import accessor  # noqa: F401  # registers `forecast.ssldm`
 from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
 from ssldm.radar.observations import ATTRIBUTES, NAME
 
