@@ -1,0 +1,54 @@
+"""The shipped weights: they load, they are small, they forecast better than nothing happening."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssldm.cli import main
+from ssldm.nowcast.dataset import open_nowcast
+from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster, _folder
+from ssldm.radar.archive import build_archive, open_archive
+from ssldm.verification.hindcast import verify, windows
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_weights_are_complete(name: str) -> None:
+    folder = _folder(name, {})
+    assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    assert (folder / "model.safetensors").stat().st_size <= 40e6
+    nowcaster = Nowcaster.from_pretrained(name, device="cpu")
+    assert nowcaster.card is not None
+    assert nowcaster.config.name == name
+
+
+def test_the_demo_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["demo", "--out", str(tmp_path), "--members", "4"])
+    assert not end.value.code
+    assert {p.name for p in tmp_path.iterdir()} == {"nowcast.nc", "nowcast.gif", "nowcast.png", "scores.csv"}
+    assert "simulated" in capsys.readouterr().out
+    assert open_nowcast(tmp_path / "nowcast.nc").attrs["observations"] == "simulated storm"
+
+
+@pytest.mark.slow
+def test_small_beats_simple_forecasts_on_an_unseen_event(real_data: Path, tmp_path: Path) -> None:
+    """On a validation window of the Dutch composite."""
+    from ssldm.verification.baselines import BASELINES, Setting
+
+    build_archive([str(real_data / "knmi_h5")], tmp_path / "a.zarr", start=np.datetime64("2010-08-26T05:35"))
+    nowcaster = Nowcaster.from_pretrained("small")
+    (window, *_) = windows(open_archive(tmp_path / "a.zarr"), frames=20, size=256)
+    setting = Setting(window.values[:4], lead_frames=16, members=8, seed=0, step_minutes=5.0, pixel_km=1.0)
+    table, _ = verify(
+        {
+            "ssldm": lambda context: nowcaster.nowcast(context, members=8)["precipitation_rate"].values,
+            "persistence": lambda _: BASELINES["persistence"](setting),
+            "extrapolation": lambda _: BASELINES["extrapolation"](setting),
+        },
+        [window],
+        context_frames=4,
+        lead_frames=16,
+    )
+    crps = table[(table["metric"] == "crps") & (table["lead_frame"] == 0)].set_index("contestant")["value"]
+    assert crps["ssldm"] < min(crps["persistence"], crps["extrapolation"])
