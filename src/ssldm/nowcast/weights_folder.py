@@ -23,6 +23,7 @@ def write_weights(folder: Path, config: Config, state: Mapping[str, Tensor], car
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (WEIGHTS + ".partial")
     save_file({name: value.contiguous() for name, value in state.items()}, partial)
+    partial.chmod(0o644)  # safetensors keeps its files to their owner
     partial.rename(folder / WEIGHTS)
     _write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
     if card is not None:

@@ -1,6 +1,8 @@
 """What a nowcast has to beat: persistence, extrapolation and STEPS (pysteps)."""
 
+import io
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -56,18 +58,19 @@ def steps(setting: Setting) -> Field:
     if wet.mean(axis=(1, 2)).min() < 0.001:
         return extrapolation(setting).repeat(setting.members, axis=0)
     decibel = np.where(wet, 10.0 * np.log10(np.maximum(rate, _WET_MM_PER_HOUR)), _DRY_DECIBEL)
-    forecast: NDArray[Any] = pysteps_module("nowcasts.steps").forecast(
-        decibel,
-        estimate_motion(setting.context),
-        setting.lead_frames,
-        n_ens_members=setting.members,
-        n_cascade_levels=_CASCADE_LEVELS,
-        precip_thr=10.0 * np.log10(_WET_MM_PER_HOUR),
-        kmperpixel=setting.pixel_km,
-        timestep=setting.step_minutes,
-        seed=setting.seed,
-        num_workers=1,
-    )
+    with redirect_stdout(io.StringIO()):  # it reports every time step
+        forecast: NDArray[Any] = pysteps_module("nowcasts.steps").forecast(
+            decibel,
+            estimate_motion(setting.context),
+            setting.lead_frames,
+            n_ens_members=setting.members,
+            n_cascade_levels=_CASCADE_LEVELS,
+            precip_thr=10.0 * np.log10(_WET_MM_PER_HOUR),
+            kmperpixel=setting.pixel_km,
+            timestep=setting.step_minutes,
+            seed=setting.seed,
+            num_workers=1,
+        )
     members = np.where(forecast <= 10.0 * np.log10(_WET_MM_PER_HOUR), 0.0, 10.0 ** (forecast / 10.0))
     unobserved = ~extrapolate(setting.context, setting.lead_frames).observed
     return np.where(np.isnan(forecast) | unobserved, np.nan, members).astype(np.float32)
