@@ -88,7 +88,8 @@ class _Panels:
         )
         self.threshold = threshold
         self.members = members
-        self.title = f"{forecast.attrs.get('observations', '')} · {forecast.attrs.get('source', '')}"
+        self.product = forecast.attrs.get("observations", "unknown product")
+        self.source = forecast.attrs.get("source", "unknown source")
 
     @staticmethod
     def _observed(observations: xr.DataArray | None) -> dict[np.datetime64, NDArray[np.float32]]:
@@ -103,8 +104,12 @@ class _Panels:
             (f"P(rain ≥ {self.threshold:g} mm/h)", self.probability[lead], True),
             *((f"member {k}", self.rate[k, lead], False) for k in range(self.members)),
         ]
+        if not self.observed:
+            return panels
         observed = self.observed.get(self.valid[lead])
-        return panels if observed is None else [("observed", observed, False), *panels]
+        if observed is None:
+            return [("not observed yet", np.full_like(self.mean[lead], np.nan), False), *panels]
+        return [("observed", observed, False), *panels]
 
     def sheet(self) -> "Figure":
         """Four lead times side by side."""
@@ -115,31 +120,34 @@ class _Panels:
             for row, (title, field, probability) in enumerate(self.fields(int(lead))):
                 _draw(axes[row, column], field, *(_probability_colours() if probability else _rain_colours()))
                 axes[row, column].set_title(f"{title}, +{self.minutes[lead]:g} min", fontsize=8)
-        self._finish(figure, f"from {_stamp(self.start)} UTC")
+        self._finish(figure, f"{self.product} · from {_stamp(self.start)} UTC")
         return figure
 
     def animate(self, path: Path, frames_per_second: float) -> None:
         """One frame a time: observed context, then the lead times."""
         from matplotlib.animation import FFMpegWriter, PillowWriter
 
-        count = len(self.fields(0)) + (0 if self.observed else 1)
+        count = len(self.fields(0))
         columns = min(3, count)
         figure, axes = _grid(-(-count // columns), columns, 3.2)
         self._finish(figure, "")
-        heading = figure.suptitle("", fontsize=10)
+        heading = figure.suptitle(self.product, fontsize=10)
+        # Laid out once, with every panel filled, so that nothing moves but the rain.
+        self._fill(axes, self.fields(0))
+        figure.canvas.draw()
+        figure.set_layout_engine("none")
         kind = PillowWriter if path.suffix == ".gif" else FFMpegWriter
         if not kind.isAvailable():
             raise ObservationError(f"{path.suffix} needs ffmpeg, which was not found; .gif does not")
         writer = kind(fps=round(frames_per_second))
         with writer.saving(figure, str(path), dpi=80):
             for time in self.context:
-                heading.set_text(f"{_stamp(time)} UTC · observed")
+                heading.set_text(f"{self.product} · {_stamp(time)} UTC · observed")
                 self._fill(axes, [("observed", self.observed[time], False)])
                 writer.grab_frame()
             for lead, time in enumerate(self.valid):
-                heading.set_text(
-                    f"{_stamp(time)} UTC · forecast +{self.minutes[lead]:g} min from {_stamp(self.start)}"
-                )
+                forecast = f"+{self.minutes[lead]:g} min from {_stamp(self.start)}"
+                heading.set_text(f"{self.product} · {_stamp(time)} UTC · {forecast}")
                 self._fill(axes, self.fields(lead))
                 writer.grab_frame()
 
@@ -171,7 +179,7 @@ class _Panels:
         )
         bar.set_label(f"probability of at least {self.threshold:g} mm/h")
         figure.suptitle(heading, fontsize=10)
-        figure.text(0.005, 0.005, self.title, fontsize=6, color="0.4")
+        figure.text(0.005, 0.005, self.source, fontsize=6, color="0.4")
 
 
 def _grid(rows: int, columns: int, size: float) -> tuple["Figure", NDArray[Any]]:
@@ -202,7 +210,9 @@ def _probability_colours() -> tuple[Any, Any]:
 
 def _draw(axis: "Axes", field: NDArray[np.float32], colour_map: Any, norm: Any) -> None:
     axis.imshow(field, cmap=colour_map, norm=norm, interpolation="nearest")
-    axis.set_axis_off()
+    axis.set_axis_on()
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_color("0.7")
 
 
 def _stamp(time: np.datetime64) -> str:

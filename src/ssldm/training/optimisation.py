@@ -1,6 +1,7 @@
 """What both trainings share: optimiser, callbacks, trainer."""
 
 import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,25 @@ def configure_optimiser(parameters: Iterable[torch.nn.Parameter], config: Optimi
     }
 
 
+class TimeLeft(lightning.Callback):
+    """Shows the minutes that the whole run still needs beside the progress of the epoch."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, *_: object
+    ) -> None:
+        """Extrapolate the pace of this sitting."""
+        step, now = trainer.global_step, time.monotonic()
+        if self._first is None:
+            self._first = step, now
+        elif step > self._first[0]:
+            pace = (now - self._first[1]) / (step - self._first[0])
+            left = pace * (trainer.max_steps - step) / 60.0
+            pl_module.log("minutes_left", left, prog_bar=True, logger=False)
+
+
 def fit(
     module: lightning.LightningModule,
     data: lightning.LightningDataModule,
@@ -62,6 +82,7 @@ def fit(
         accelerator="auto",
         devices="auto",
         precision=config.precision,
+        # Steps alone end a run: with max_epochs as well, a resumed run ends with other weights.
         max_steps=config.steps,
         limit_train_batches=config.steps_per_epoch,
         check_val_every_n_epoch=config.validate_epochs,
@@ -69,7 +90,7 @@ def fit(
         gradient_clip_val=config.clip_norm,
         log_every_n_steps=min(20, config.steps_per_epoch),
         logger=[
-            CSVLogger(out, name="", version="log"),
+            CSVLogger(out, name="log"),  # a version for each sitting: it would delete an earlier one
             TensorBoardLogger(out, name="", version="tensorboard"),
         ],
         callbacks=[
@@ -82,6 +103,7 @@ def fit(
                 enable_version_counter=False,
             ),
             lightning_callbacks.RichProgressBar(),
+            TimeLeft(),
             *extra_callbacks,
         ],
         enable_model_summary=False,

@@ -1,0 +1,60 @@
+"""The published checkpoints, in the form that they are published in, become weights that forecast."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from ssldm.errors import ModelError
+from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.nowcast.published import LATENT_SCALE, convert_checkpoints, read_checkpoint
+from ssldm.radar.simulation import simulate
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    with safe_open(path, "pt") as file:
+        names = [name for name in file.keys() if name.startswith("weights.")]  # noqa: SIM118
+        return {name.removeprefix("weights."): file.get_tensor(name) for name in names}
+
+
+@pytest.fixture
+def checkpoints(reference: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """`Autoencoder.pth` and `pre.pth` with the reference's weights, the averaged copy off by one."""
+    denoiser = weights(reference / "denoiser_latent_and_pixel_encoder.safetensors")
+    current = {f"model.{name}": value for name, value in denoiser.items()}
+    averaged = {f"model_ema.{name.replace('.', '')}": value + 1.0 for name, value in denoiser.items()}
+    torch.save(weights(reference / "autoencoder.safetensors"), tmp_path / "Autoencoder.pth")
+    torch.save(current | averaged | {"betas": torch.ones(1000)}, tmp_path / "pre.pth")
+    return tmp_path / "Autoencoder.pth", tmp_path / "pre.pth"
+
+
+def test_published_checkpoints_become_weights_that_forecast(
+    checkpoints: tuple[Path, Path], tmp_path: Path
+) -> None:
+    current = convert_checkpoints(*checkpoints, tmp_path / "current", spatial_heads=4)
+    averaged = convert_checkpoints(*checkpoints, tmp_path / "averaged", spatial_heads=4, averaged=True)
+    for name, value in current.denoiser.state_dict().items():
+        torch.testing.assert_close(averaged.denoiser.state_dict()[name], value + 1.0)
+    assert current.latent_std.tolist() == pytest.approx([1.0 / LATENT_SCALE] * 4)
+    nowcaster = Nowcaster.from_pretrained(tmp_path / "current", device="cpu")
+    storm = simulate(4, (64, 64), pixel_size=2000.0)
+    forecast = nowcaster.nowcast(storm, members=1, steps=2, sampler="ddpm")["precipitation_rate"]
+    assert forecast.shape == (1, 16, 64, 64)
+    assert float(forecast.min()) >= 0.0
+    assert np.isfinite(forecast.values).mean() > 0.5
+
+
+def test_other_files_are_refused(checkpoints: tuple[Path, Path], tmp_path: Path) -> None:
+    autoencoder, denoiser = checkpoints
+    with pytest.raises(ModelError, match="expected the published autoencoder"):
+        convert_checkpoints(denoiser, denoiser, tmp_path / "out")
+    with pytest.raises(ModelError, match="expected the published denoiser"):
+        convert_checkpoints(autoencoder, autoencoder, tmp_path / "out")
+    torch.save({"model": torch.nn.Linear(1, 1)}, tmp_path / "pickled.pth")
+    with pytest.raises(ModelError, match="not a checkpoint of tensors"):
+        read_checkpoint(tmp_path / "pickled.pth")
+    with pytest.raises(ModelError, match="found nothing"):
+        read_checkpoint(tmp_path / "missing.pth")
+    assert not (tmp_path / "out").exists()
