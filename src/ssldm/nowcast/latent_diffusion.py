@@ -13,7 +13,7 @@ from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
-FRAMES_AT_ONCE = 2
+FRAMES_AT_ONCE = 4
 
 
 class ModelConfig(Config):
