@@ -98,7 +98,7 @@ class _Panels:
         return dict(zip(observations["time"].values, observations.values, strict=True))
 
     def fields(self, lead: int) -> list[tuple[str, NDArray[np.float32], bool]]:
-        """Title, field and whether it is a probability, at one lead time (−1 is the last observation)."""
+        """Title, field and whether it is a probability, at one lead time."""
         panels = [
             ("ensemble mean", self.mean[lead], False),
             (f"P(rain ≥ {self.threshold:g} mm/h)", self.probability[lead], True),

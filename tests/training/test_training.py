@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssldm.errors import ConfigurationError
+from ssldm.errors import ConfigurationError, ModelError
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.nowcast.weights_folder import read_weights
@@ -137,6 +137,8 @@ def test_a_trained_model_forecasts(storm_archive: Callable[[int], Path], tmp_pat
         train_autoencoder(preset, archives, archives, tmp_path / "a")
     with pytest.raises(ConfigurationError, match="found none at"):
         train_autoencoder(preset, archives, archives, tmp_path / "new", resume=True)
+    with pytest.raises(ModelError, match="not a model's configuration"):
+        train_denoiser(preset, archives, archives, tmp_path / "d", tmp_path / "other")
     wide = load_preset("tiny", ["autoencoder.width=16"])
     with pytest.raises(ConfigurationError, match="not the preset's"):
         train_denoiser(wide, archives, archives, tmp_path / "a", tmp_path / "other")

@@ -11,14 +11,13 @@ import pandas as pd
 import torch
 import xarray as xr
 from huggingface_hub import ModelHubMixin, snapshot_download
-from pydantic import ValidationError
 
 from ssldm.diffusion.schedule import SamplerName
 from ssldm.errors import ModelError, ObservationError
 from ssldm.nowcast.dataset import nowcast_dataset
 from ssldm.nowcast.ensemble import Advance, EnsembleSampler
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
-from ssldm.nowcast.weights_folder import CARD, read_config, read_weights, weights_hash, write_weights
+from ssldm.nowcast.weights_folder import CARD, load_weights, read_config, weights_hash, write_weights
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import check_observations, pixel_size, time_step
 
@@ -69,19 +68,9 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             ModelError: nothing of that name, or weights that cannot be loaded.
         """
         folder = _folder(str(name), hub)
-        try:
-            config = ModelConfig.model_validate(read_config(folder))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ModelError(f"{folder}: not a model's configuration ({where}: {first['msg']})") from error
+        config = read_config(folder, ModelConfig)
         model = config.build()
-        try:
-            model.load_state_dict(read_weights(folder))
-        except RuntimeError as error:
-            raise ModelError(
-                f"{folder}: weights and configuration differ ({str(error).splitlines()[0]})"
-            ) from error
+        load_weights(model, folder)
         card = folder / CARD
         return cls(
             model,

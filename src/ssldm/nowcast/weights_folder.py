@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from torch import Tensor
+from pydantic import ValidationError
+from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.errors import ModelError
@@ -14,6 +15,8 @@ from ssldm.errors import ModelError
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
+
+C = TypeVar("C", bound=Config)
 
 
 def write_weights(folder: Path, config: Config, state: Mapping[str, Tensor], card: str | None = None) -> None:
@@ -36,11 +39,11 @@ def _write_text(path: Path, text: str) -> None:
     partial.rename(path)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, kind: type[C]) -> C:
     """The configuration in a weights folder.
 
     Raises:
-        ModelError: no configuration, or not JSON.
+        ModelError: no configuration, or not one of this kind.
     """
     try:
         content = json.loads((folder / CONFIG).read_text())
@@ -48,9 +51,25 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(f"expected a model, found no {CONFIG} in {folder}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{folder / CONFIG}: expected JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{folder / CONFIG}: expected an object, found {type(content).__name__}")
-    return content
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ModelError(f"{folder}: not a model's configuration ({where}: {first['msg']})") from error
+
+
+def load_weights(module: nn.Module, folder: Path) -> None:
+    """Load the weights in a folder into a module.
+
+    Raises:
+        ModelError: no weights, a broken file, or weights of another module.
+    """
+    try:
+        module.load_state_dict(read_weights(folder))
+    except RuntimeError as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"{folder}: weights and configuration differ ({first})") from error
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

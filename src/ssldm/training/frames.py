@@ -47,20 +47,9 @@ class FrameData(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.preset = preset
-        self.train_index = self._index(train)
-        self.validation_index = self._index(validation)
-
-    def _index(self, series: Sequence[xr.DataArray]) -> WindowIndex:
-        window = self.preset.window
-        return WindowIndex(
-            series,
-            frames=1,
-            size=self.preset.autoencoder_training.crop,
-            step_minutes=window.step_minutes,
-            coarsenings=window.coarsenings,
-            observed=window.observed,
-            dry_weight=window.dry_weight,
-        )
+        crop = preset.autoencoder_training.crop
+        self.train_index = preset.window.build_index(train, frames=1, size=crop)
+        self.validation_index = preset.window.build_index(validation, frames=1, size=crop)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Crops from the step that the trainer has reached."""

@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
+import xarray as xr
 import yaml
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from ssldm.errors import ConfigurationError
 from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.radar.windows import WindowIndex
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
 
 PRESETS = ("paper", "base", "small", "tiny")
@@ -38,6 +40,18 @@ class WindowConfig(Config):
     coarsenings: tuple[int, ...] = (1,)
     dry_weight: float = 0.02
     observed: float = 0.5
+
+    def build_index(self, series: Sequence[xr.DataArray], *, frames: int, size: int) -> WindowIndex:
+        """The windows of ``frames`` frames and ``size`` pixels in some series."""
+        return WindowIndex(
+            series,
+            frames=frames,
+            size=size,
+            step_minutes=self.step_minutes,
+            coarsenings=self.coarsenings,
+            observed=self.observed,
+            dry_weight=self.dry_weight,
+        )
 
 
 class OptimisationConfig(Config):

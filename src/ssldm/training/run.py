@@ -1,7 +1,7 @@
 """The two trainings from archives to weights."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ssldm.errors import ConfigurationError
 from ssldm.nn.autoencoder import Autoencoder, AutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
-from ssldm.nowcast.weights_folder import read_config, read_weights, weights_hash, write_weights
+from ssldm.nowcast.weights_folder import load_weights, read_config, weights_hash, write_weights
 from ssldm.radar.archive import open_archive
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.autoencoder_module import AutoencoderModule
@@ -87,9 +87,9 @@ def train_autoencoder(
 
 def load_autoencoder(folder: Path) -> tuple[AutoencoderWeights, Autoencoder]:
     """The autoencoder in a weights folder of `train_autoencoder`."""
-    config = AutoencoderWeights.model_validate(read_config(folder))
+    config = read_config(folder, AutoencoderWeights)
     network = config.autoencoder.build()
-    network.load_state_dict(read_weights(folder))
+    load_weights(network, folder)
     return config, network.eval()
 
 
@@ -121,14 +121,16 @@ def train_denoiser(
     if weights.autoencoder != preset.autoencoder or weights.scaling != preset.scaling:
         raise ConfigurationError(f"the autoencoder in {autoencoder} is not the preset's")
     lightning.seed_everything(optimisation.seed, verbose=False)
-    train_series, validation_series = open_series(train), open_series(validation)
-    model = _model_config(preset, out.name, [*train_series]).build()
+    train_series = open_series(train)
+    model = _model_config(preset, out.name, train_series).build()
     model.autoencoder.load_state_dict(network.state_dict())
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     caches = _Caches(preset, model, out / "latents", weights_hash(autoencoder / MODEL), progress)
-    _measure_latents(model, caches.index(train_series), optimisation.seed)
-    train_cache = caches.build("train", train_series)
-    validation_cache = caches.build("validation", validation_series)
+    size = {"frames": preset.window.context_frames + preset.window.lead_frames, "size": preset.window.size}
+    train_index = preset.window.build_index(train_series, **size)
+    _measure_latents(model, train_index, optimisation.seed)
+    train_cache = caches.build("train", train_index)
+    validation_cache = caches.build("validation", preset.window.build_index(open_series(validation), **size))
     if preset.diffusion.target == "residual":
         sample = range(0, len(train_cache), max(len(train_cache) // 500, 1))
         slope, offset, deviation = residual_statistics(train_cache, sample)
@@ -201,29 +203,17 @@ class _Caches:
         self.autoencoder = autoencoder
         self.progress = progress
 
-    def index(self, series: Iterable[xr.DataArray]) -> WindowIndex:
-        window = self.preset.window
-        return WindowIndex(
-            list(series),
-            frames=window.context_frames + window.lead_frames,
-            size=window.size,
-            step_minutes=window.step_minutes,
-            coarsenings=window.coarsenings,
-            observed=window.observed,
-            dry_weight=window.dry_weight,
-        )
-
-    def build(self, name: str, series: Sequence[xr.DataArray]) -> LatentCache:
+    def build(self, name: str, index: WindowIndex) -> LatentCache:
         training = self.preset.denoiser_training
         validation = name == "validation"
         seed = training.optimisation.seed + int(validation)
         count = training.validation_windows if validation else training.windows
-        dataset = WindowDataset(self.index(series), self.preset.window.context_frames, seed, count)
+        dataset = WindowDataset(index, self.preset.window.context_frames, seed, count)
         return build_cache(
             self.folder / name,
             dataset,
             self._encode,
-            identity=self._identity(series, seed, count),
+            identity=self._identity(index.series, seed, count),
             stride=self.preset.autoencoder.stride,
             scaling=self.preset.scaling,
             keep_rate=validation,
