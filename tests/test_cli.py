@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_knmi, write_smhi
+from radar_files import write_knmi, write_smhi
 from test_nowcast import tiny_model
 
 from ssldm.cli import main
@@ -117,7 +117,8 @@ def test_archives_and_verification(tmp_path: Path, model: Path) -> None:
     assert ssldm("archive", "build", tmp_path / "in", archive).returncode == 0
     refused(ssldm("archive", "build", tmp_path / "in", archive), "a.zarr")
     result = ssldm("archive", "info", archive)
-    assert "9 frames every 5 min, 0 gaps, 128×64 pixels, 100.0% observed" in result.stdout
+    assert "9 frames every 5 min, 0 gaps (0 frames), 128×64 pixels of 1 km" in result.stdout
+    assert "100.0% observed" in result.stdout
     result = ssldm(
         "verify", "--data", archive, "--model", model, "--members", 2, "--steps", 1, "--size", 64,
         "--baselines", "persistence,extrapolation", "--out", tmp_path / "report",

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ssldm.cli import main
 from ssldm.nowcast.dataset import open_nowcast
 from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster, _folder
-from ssldm.radar.archive import build_archive, open_archive
+from ssldm.radar.archive import open_archive
+from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.verification.hindcast import verify, windows
 
 
@@ -36,7 +36,7 @@ def test_small_beats_simple_forecasts_on_an_unseen_event(real_data: Path, tmp_pa
     """On a validation window of the Dutch composite."""
     from ssldm.verification.baselines import BASELINES, Setting
 
-    build_archive([str(real_data / "knmi_h5")], tmp_path / "a.zarr", start=np.datetime64("2010-08-26T05:35"))
+    build_archive(real_data / "knmi_h5", tmp_path / "a.zarr", BuildOptions(start="2010-08-26T05:35"))
     nowcaster = Nowcaster.from_pretrained("small")
     (window, *_) = windows(open_archive(tmp_path / "a.zarr"), frames=20, size=256)
     setting = Setting(window.values[:4], lead_frames=16, members=8, seed=0, step_minutes=5.0, pixel_km=1.0)

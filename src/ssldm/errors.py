@@ -15,3 +15,7 @@ class ModelError(SsldmError):
 
 class ConfigurationError(SsldmError):
     """A preset or an override that does not describe a valid configuration."""
+
+
+class NotGeoreferenced(UserWarning):
+    """A grid whose place on the map is not known; forecasts work, maps do not."""

@@ -11,8 +11,12 @@ from ssldm.errors import ObservationError
 from ssldm.radar.observations import NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ssldm.radar.archive_info import ArchiveInfo
 
 LEVELS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 PROBABILITIES = tuple(np.linspace(0.0, 1.0, 11))
@@ -217,3 +221,30 @@ def _draw(axis: "Axes", field: NDArray[np.float32], colour_map: Any, norm: Any) 
 
 def _stamp(time: np.datetime64) -> str:
     return str(np.datetime_as_string(time, unit="m")).replace("T", " ")
+
+
+def plot_archive(series: "Sequence[ArchiveInfo]", path: Path) -> None:
+    """Draw each series of an archive: its wettest frame, and how often it rains how hard (``.png``).
+
+    Raises:
+        ObservationError: a file name of another kind.
+    """
+    from ssldm.radar.archive_info import INTENSITIES
+
+    if path.suffix != ".png":
+        raise ObservationError(f"{path}: expected a name ending in .png")
+    figure, axes = _grid(len(series), 2, 4.0)
+    colour_map, norm = _rain_colours()
+    for (left, right), info in zip(axes, series, strict=True):
+        _draw(left, info.wettest, colour_map, norm)
+        left.set_title(f"{info.place or info.product}, {_stamp(info.wettest_time)}", fontsize=9)
+        classes = range(1, len(info.histogram))
+        right.bar(classes, info.histogram[1:], color="tab:blue")
+        right.set_yscale("log")
+        right.set_xticks(classes, [f"≥ {edge:g}" for edge in INTENSITIES], fontsize=7)
+        right.set_xlabel("mm/h", fontsize=8)
+        right.set_title(f"share of observed pixels; {info.wet_fraction:.1%} wet", fontsize=9)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{path.name}")
+    figure.savefig(partial, dpi=110)
+    partial.replace(path)

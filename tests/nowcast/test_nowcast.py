@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from conftest import write_knmi
+from radar_files import write_knmi
 
 from ssldm.errors import ModelError, ObservationError
 from ssldm.nowcast.dataset import open_nowcast, write_nowcast

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import write_fmi_pgm, write_knmi, write_smhi
-from PIL import Image
+from radar_files import write_fmi_pgm, write_knmi, write_meteoswiss, write_smhi
 
 from ssldm.errors import ObservationError
 from ssldm.radar.observations import time_step
 from ssldm.radar.open import open_radar
-from ssldm.radar.quiet_pysteps import pysteps_module
 
 
 def test_knmi_accumulations_become_rates(tmp_path: Path) -> None:
@@ -48,49 +46,10 @@ def test_fmi_reflectivity_becomes_rates(tmp_path: Path) -> None:
 
 
 def test_meteoswiss_colours_become_rates(tmp_path: Path) -> None:
-    pixels = np.zeros((640, 710), np.uint8)
-    pixels[0, :3] = [0, 255, 120]
-    Image.fromarray(pixels, mode="P").save(tmp_path / "AQC151351545F_00005.801.gif")
-    data = open_radar(tmp_path)
+    data = open_radar(write_meteoswiss(tmp_path, [0, 255, 120]))
     expected = 12.0 * (10.0 ** ((120 - 71.5) / 20.0) / 316.0) ** (1.0 / 1.5)
     np.testing.assert_allclose(data.values[0, 0, :3], [0.0, np.nan, expected], rtol=1e-5)
     assert str(data["time"].values[0])[:16] == "2015-05-15T15:45"
-
-
-@pytest.mark.parametrize(
-    ("folder", "importer", "options", "to_rate"),
-    [
-        ("knmi_h5", "import_knmi_hdf5", {}, lambda v: v * 12.0),
-        (
-            "mch_gif/20150515",
-            "import_mch_gif",
-            {"product": "AQC", "unit": "mm", "accutime": 5},
-            lambda v: v * 12.0,
-        ),
-        (
-            "fmi_pgm",
-            "import_fmi_pgm",
-            {"gzipped": True},
-            lambda v: np.where(v <= np.nanmin(v), 0.0, (10.0 ** (v / 10.0) / 223.0) ** (1.0 / 1.53)),
-        ),
-    ],
-)
-def test_real_files_equal_the_reference_importer(
-    real_data: Path, folder: str, importer: str, options: dict, to_rate: object
-) -> None:
-    files = sorted((real_data / folder).iterdir())
-    for path in files[:: len(files) // 2]:
-        values, _, _ = getattr(pysteps_module("io.importers"), importer)(str(path), **options)
-        data = open_radar(path)
-        np.testing.assert_allclose(data.values[0], to_rate(values), rtol=1e-5)
-        assert np.array_equal(np.isnan(data.values[0]), np.isnan(values))
-
-
-def test_real_folders_are_regular(real_data: Path) -> None:
-    for folder in ("knmi_h5", "mch_gif/20170131", "fmi_pgm", "smhi_npy/2021*f1.npy"):
-        data = open_radar(real_data / folder)
-        assert time_step(data) == np.timedelta64(5, "m")
-        assert float(data.min()) >= 0.0
 
 
 def refused(source: object, match: str) -> None:

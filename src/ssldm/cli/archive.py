@@ -1,11 +1,11 @@
-"""`ssldm archive`: native files to an archive, and what an archive holds."""
+"""`ssldm archive`: native files to an archive, what an archive holds, and simulated ones."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssldm.cli.arguments import parse_time
+from ssldm.cli.arguments import parse_numbers, parse_pairs, parse_time
 from ssldm.errors import ConfigurationError
 
 
@@ -13,39 +13,112 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Archives of observations.", rich_markup_mode=None)
     group.command()(build)
     group.command()(info)
+    group.command()(simulate)
     app.add_typer(group, name="archive")
 
 
 def build(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE... OUT.zarr", help="Files, folders or patterns, then the archive."),
+        typer.Argument(
+            metavar="SOURCE... OUT.zarr", help="Files, folders, patterns or URLs, then the archive."
+        ),
     ],
+    format: Annotated[  # noqa: A002
+        str | None, typer.Option(help="Name of the format; recognised from the content if not given.")
+    ] = None,
     start: Annotated[str | None, typer.Option(help="First time to take, UTC (2021-05-11T02:30).")] = None,
     end: Annotated[str | None, typer.Option(help="Last time to take, UTC.")] = None,
+    step: Annotated[
+        float | None, typer.Option(help="Keep times that are multiples of so many minutes.")
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option(metavar="W,S,E,N", help="Box in degrees (metres without georeference).")
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option(help="Projection to bring all to (EPSG:3067, PROJ string).")
+    ] = None,
+    resolution: Annotated[float | None, typer.Option(help="Pixel size in metres.")] = None,
+    zr: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Z = A R^B, instead of the service's own relation.")
+    ] = None,
+    max_rate: Annotated[float, typer.Option(help="Rates above it (mm/h) become unobserved.")] = 1000.0,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=TEXT", help="Attribute of the archive: license, mlcast_created_by, …"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; all processors if not given.")] = None,
+    strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
-    """Build an archive from native files of one product."""
-    from ssldm.cli.progress import over_files
-    from ssldm.radar.archive import build_archive
+    """Build an archive from native files; a build that was cut short goes on where it stopped."""
+    import os
+
+    from ssldm.cli.progress import over_items
+    from ssldm.radar.archive_build import BuildOptions, build_archive
+    from ssldm.radar.open import read_options
+    from ssldm.radar.regrid import Regridding
 
     if len(sources) < 2:
         raise ConfigurationError(f"expected sources and an archive, found only {' '.join(sources)}")
     *inputs, out = sources
-    written = build_archive(
-        inputs, Path(out), start=parse_time(start), end=parse_time(end), progress=over_files("reading")
+    relation = parse_numbers(zr, "zr", 2)
+    box = parse_numbers(crop, "crop", 4)
+    period = [None if (time := parse_time(text)) is None else str(time) for text in (start, end)]
+    options = BuildOptions(
+        format=format,
+        read=read_options(None if relation is None else (relation[0], relation[1]), max_rate),
+        start=period[0],
+        end=period[1],
+        regrid=Regridding(
+            step_minutes=step,
+            crop=None if box is None else (box[0], box[1], box[2], box[3]),
+            crs=crs,
+            resolution=resolution,
+        ),
+        strict=strict,
     )
-    typer.echo(f"{out}: {len(written)} series")
+    summary = build_archive(
+        inputs,
+        Path(out),
+        options,
+        attributes=parse_pairs(attribute or []),
+        workers=workers or os.cpu_count() or 1,
+        progress=over_items("reading"),
+    )
+    for line in summary.lines():
+        typer.echo(line)
+    typer.echo(f"{out}: {len(summary.series)} series")
 
 
-def info(archive: Annotated[Path, typer.Argument(help="An archive.")]) -> None:
-    """Print period, step, gaps, grid and wet fraction of an archive."""
-    from ssldm.radar.archive import archive_info
+def info(
+    archive: Annotated[Path, typer.Argument(help="An archive.")],
+    picture: Annotated[Path | None, typer.Option(help="Write a quick look at it as PNG.")] = None,
+) -> None:
+    """Print period, step, gaps, grid, wet fraction by month and intensities of an archive."""
+    from ssldm.cli.progress import over_items
+    from ssldm.radar.archive_info import archive_info
 
-    for series in archive_info(archive):
-        first, last = (str(time)[:16].replace("T", " ") for time in series.period)
-        height, width = series.size
-        typer.echo(
-            f"{series.place or archive.name}: {first} to {last} UTC, {series.frames} frames "
-            f"every {series.step_minutes:g} min, {series.gaps} gaps, {height}×{width} pixels, "
-            f"{series.observed_fraction:.1%} observed, {series.wet_fraction:.1%} of that wet (≥ 0.1 mm/h)"
-        )
+    found = []
+    for series in archive_info(archive, progress=over_items("looking")):
+        found.append(series)
+        for line in series.lines():
+            typer.echo(line)
+    if picture is not None:
+        from ssldm.plotting import plot_archive
+
+        plot_archive(found, picture)
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="The archive to make.")],
+    events: Annotated[int, typer.Option(help="Number of storms.")] = 10,
+    frames: Annotated[int, typer.Option(help="Frames of a storm.")] = 48,
+    size: Annotated[int, typer.Option(help="Side of the domain in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of the first storm.")] = 0,
+) -> None:
+    """Build an archive of simulated storms, a day apart."""
+    from ssldm.cli.progress import over_items
+    from ssldm.radar.archive_build import build_simulated
+
+    build_simulated(out, events, frames, (size, size), seed=seed, progress=over_items("simulating"))
+    typer.echo(f"{out}: {events} storms of {frames} frames")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,16 +13,6 @@ console = Console(stderr=True)
 def _bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-def over_files(description: str) -> Callable[[Iterable[Path]], Iterable[Path]]:
-    """A wrapper for an iteration over files."""
-
-    def wrap(files: Iterable[Path]) -> Iterable[Path]:
-        listed = list(files)
-        return over_items(description)(listed, len(listed))
-
-    return wrap
 
 
 def over_items(description: str) -> Callable[[Iterable[Any], int], Iterable[Any]]:

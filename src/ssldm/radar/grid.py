@@ -3,18 +3,24 @@
 import math
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ssldm.errors import ObservationError
+from ssldm.radar.units import FloatArray
+
 GRID_MAPPING = "crs"
+_SPHERE_METRES = 6_371_229.0
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixel centres ``x (w,)``, ``y (h,)`` in metres; ``crs`` is a PROJ string, None without georeference."""
+    """Pixel centres ``x (w,)``, ``y (h,)`` in metres; ``crs`` is PROJ or WKT, None without georeference."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -43,7 +49,7 @@ class Grid:
         """The grid that the metadata of a pysteps importer describe, kilometres turned into metres."""
         scale, crs = 1.0, metadata["projection"]
         if metadata["cartesian_unit"] == "km":
-            scale, crs = 1000.0, _in_metres(crs)
+            scale, crs = 1000.0, in_metres(crs)
         return cls.from_edges(
             shape,
             west=metadata["x1"] * scale,
@@ -51,6 +57,32 @@ class Grid:
             south=metadata["y1"] * scale,
             north=metadata["y2"] * scale,
             crs=crs,
+        )
+
+    @classmethod
+    def from_latitude_longitude(cls, lat: FloatArray, lon: FloatArray) -> "Grid":
+        """The grid of regular latitudes ``(h,)`` and longitudes ``(w,)`` in degrees, in metres.
+
+        The equidistant cylindrical projection maps it exactly: a degree is the same length everywhere, true
+        to scale at the middle latitude.
+
+        Raises:
+            ObservationError: latitudes or longitudes that are not evenly spaced.
+        """
+        for name, degrees in (("latitudes", lat), ("longitudes", lon)):
+            steps = np.diff(degrees)
+            if len(steps) and not np.allclose(steps, steps.mean(), rtol=0.02, atol=0.0):
+                raise ObservationError(
+                    f"expected evenly spaced {name}, found steps of {np.unique(steps)[:3]}"
+                )
+        lat = np.linspace(lat[0], lat[-1], len(lat))
+        lon = np.linspace(lon[0], lon[-1], len(lon))
+        true_scale, centre = (round(float(degrees.mean())) for degrees in (lat, lon))
+        metres = np.radians(1.0) * _SPHERE_METRES
+        return cls(
+            (lon - centre) * metres * np.cos(np.radians(true_scale)),
+            lat * metres,
+            f"+proj=eqc +lat_ts={true_scale} +lon_0={centre} +R={_SPHERE_METRES} +units=m +no_defs",
         )
 
     @property
@@ -66,29 +98,48 @@ class Grid:
                 "y": ("y", self.y, standard | {"long_name": "distance from the southern edge"}),
                 "x": ("x", self.x, standard | {"long_name": "distance from the western edge"}),
             }
+        mapping = _grid_mapping(self.crs)
         names = {"y": "projection_y_coordinate", "x": "projection_x_coordinate"}
+        if mapping["grid_mapping_name"] == "latitude_longitude":
+            names = {}
         axes = {
-            axis: (axis, values, standard | {"standard_name": names[axis], "axis": axis.upper()})
+            axis: (
+                axis,
+                values,
+                standard
+                | {"axis": axis.upper()}
+                | ({"standard_name": names[axis]} if names else {"long_name": f"{axis} of crs_wkt"}),
+            )
             for axis, values in (("y", self.y), ("x", self.x))
         }
-        return axes | {GRID_MAPPING: ((), np.int32(0), _grid_mapping(self.crs))}
+        return axes | {GRID_MAPPING: ((), np.int32(0), dict(mapping))}
 
 
+@lru_cache(maxsize=8)
 def _grid_mapping(projection: str) -> dict[str, Any]:
-    """CF attributes of a map projection; ``crs_wkt`` holds what the others cannot say."""
+    """CF attributes of a map projection; ``crs_wkt`` holds what the others cannot say.
+
+    CF knows no equidistant cylindrical projection, and some others not on a sphere: there the grid mapping is
+    that of the latitudes and longitudes, and ``crs_wkt`` alone that of x and y.
+    """
     from pyproj import CRS
 
+    crs = CRS.from_user_input(projection)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        attributes: dict[str, Any] = CRS.from_user_input(projection).to_cf()
+        attributes: dict[str, Any] = crs.to_cf()
+        if "grid_mapping_name" not in attributes:
+            datum = crs.geodetic_crs
+            attributes = (datum.to_cf() if datum else {}) | {"crs_wkt": attributes["crs_wkt"]}
     if attributes.get("grid_mapping_name") == "polar_stereographic":
         # Required by CF, left out by pyproj where the standard parallel is given.
         pole = math.copysign(90.0, attributes.get("standard_parallel", 90.0))
         attributes.setdefault("latitude_of_projection_origin", pole)
-    return attributes | {"long_name": "map projection"}
+    # GDAL and MLCast look for the projection under this name.
+    return attributes | {"long_name": "map projection", "spatial_ref": attributes["crs_wkt"]}
 
 
-def _in_metres(projection: str) -> str:
+def in_metres(projection: str) -> str:
     """A PROJ string whose ellipsoid is given in kilometres, with the ellipsoid in metres."""
 
     def convert(term: str) -> str:
@@ -109,13 +160,13 @@ def latitude_longitude(data: xr.DataArray | xr.Dataset) -> dict[str, xr.Variable
     transformer = Transformer.from_crs(
         CRS.from_wkt(data[GRID_MAPPING].attrs["crs_wkt"]), "EPSG:4326", always_xy=True
     )
-    x, y = np.meshgrid(data["x"].values, data["y"].values)
-    lon, lat = transformer.transform(x, y)
+    x, y = data["x"].values, data["y"].values
+    lon, lat = (np.empty((len(y), len(x)), np.float32) for _ in range(2))
+    # Large domains by blocks of rows, or the arrays in between would be the largest of all.
+    for first in range(0, len(y), _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        lon[rows], lat[rows] = transformer.transform(*np.meshgrid(x, y[rows]))
     return {
-        "lat": xr.Variable(
-            ("y", "x"), lat.astype(np.float32), {"standard_name": "latitude", "units": "degrees_north"}
-        ),
-        "lon": xr.Variable(
-            ("y", "x"), lon.astype(np.float32), {"standard_name": "longitude", "units": "degrees_east"}
-        ),
+        "lat": xr.Variable(("y", "x"), lat, {"standard_name": "latitude", "units": "degrees_north"}),
+        "lon": xr.Variable(("y", "x"), lon, {"standard_name": "longitude", "units": "degrees_east"}),
     }

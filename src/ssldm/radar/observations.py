@@ -81,3 +81,11 @@ def pixel_size(data: xr.DataArray) -> float:
     return float(
         np.mean([abs(float(data[axis][-1] - data[axis][0])) / max(data.sizes[axis] - 1, 1) for axis in "yx"])
     )
+
+
+def observations_like(
+    y: Sequence[float], x: Sequence[float], crs: str | None, attributes: Mapping[str, Any]
+) -> xr.DataArray:
+    """Observations of a grid without a frame: what a series is, before or after its frames."""
+    grid = Grid(np.asarray(x, np.float64), np.asarray(y, np.float64), crs)
+    return observations(np.empty((0, *grid.shape), np.float32), [], grid, attributes)

@@ -1,7 +1,6 @@
 """`open_radar`: files of a radar product as observations."""
 
-import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -9,89 +8,153 @@ from typing import cast
 import numpy as np
 import xarray as xr
 
-from ssldm.errors import ObservationError, SsldmError
-from ssldm.radar.formats.protocol import RadarFormat
+from ssldm.errors import ConfigurationError, ObservationError, SsldmError
+from ssldm.radar.formats.protocol import RadarFormat, ReadOptions
 from ssldm.radar.observations import check_observations
+from ssldm.radar.sources import Item, Source, resolve
+from ssldm.radar.units import ZRRelation
 
-FORMATS = ("knmi", "meteoswiss", "fmi_pgm", "smhi")
-_HEAD_BYTES = 16
+# In the order of asking: the last takes whatever is NetCDF.
+FORMATS = (
+    "knmi",
+    "odim",
+    "sevir",
+    "meteoswiss",
+    "fmi_pgm",
+    "fmi_geotiff",
+    "mrms",
+    "radolan",
+    "meteonet",
+    "smhi",
+    "hko7",
+    "cf",
+)
+_HEAD_BYTES = 32
 
-Source = str | Path | Sequence[str | Path]
 
-
-def open_radar(source: Source) -> xr.DataArray:
+def open_radar(
+    source: Source | xr.DataArray | xr.Dataset,
+    *,
+    format: str | None = None,  # noqa: A002
+    zr: ZRRelation | tuple[float, float] | None = None,
+    max_rate: float = ReadOptions().max_rate,
+) -> xr.DataArray:
     """Open radar files as observations in mm/h.
 
     Args:
-        source: a path, a glob pattern, a folder, or a list of these; all of one product, grid and place.
+        source: a path, a glob pattern, a folder, a URL (whatever fsspec opens), a list of these, or an
+            xarray object with CF attributes; all of one product, grid and place.
+        format: one of `FORMATS`; None recognises it from the content of each file.
+        zr: (a, b) of Z = a R^b for products of reflectivity; None is the relation that the service uses.
+        max_rate: rates above it, in mm/h, are taken for clutter and become unobserved.
 
     Returns:
-        ``precipitation_rate (time, y, x)``, float32, sorted by time; NaN is not observed.
+        ``precipitation_rate (time, y, x)``, float32, sorted by time; NaN is not observed. A CF NetCDF file or
+        Zarr store is read lazily.
 
     Raises:
         ObservationError: nothing found, an unknown or broken file, files that do not fit together.
+        ConfigurationError: no such format.
     """
-    frames = [read_file(path) for path in resolve(source)]
-    return join(frames)
+    options = read_options(zr, max_rate)
+    if isinstance(source, xr.DataArray | xr.Dataset):
+        from ssldm.radar.formats.cf import observations_of
+
+        return limited(observations_of(source, options), options)
+    items = resolve(source)
+    pieces = [piece for item in items for piece in read_item(item, options, format)]
+    if not pieces:
+        raise ObservationError(f"expected observations, found none in {items[0].url}")
+    return join(pieces)
 
 
-def resolve(source: Source) -> list[Path]:
-    """The files that a source names, sorted within each pattern or folder.
-
-    Raises:
-        ObservationError: a part of the source that names no file.
-    """
-    parts: Iterable[str | Path] = [source] if isinstance(source, str | Path) else source
-    files: list[Path] = []
-    for part in parts:
-        path = Path(part)
-        if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
-        elif path.is_file():
-            found = [path]
-        else:
-            found = sorted(Path(name) for name in glob.glob(str(part)) if Path(name).is_file())  # noqa: PTH207
-        if not found:
-            raise ObservationError(f"expected radar files, found nothing at {part}")
-        files += found
-    if not files:
-        raise ObservationError("expected radar files, found an empty list")
-    return files
+def read_options(
+    zr: ZRRelation | tuple[float, float] | None = None, max_rate: float = ReadOptions().max_rate
+) -> ReadOptions:
+    """Options of reading, a pair taken for a Z-R relation."""
+    relation = ZRRelation(a=zr[0], b=zr[1]) if isinstance(zr, tuple) else zr
+    return ReadOptions(zr=relation, max_rate=max_rate)
 
 
-def recognise(path: Path) -> RadarFormat:
-    """The format of a file, from its content.
-
-    Raises:
-        ObservationError: none of the known formats.
-    """
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    for name in FORMATS:
-        candidate = cast(RadarFormat, import_module(f"ssldm.radar.formats.{name}"))
-        try:
-            if candidate.recognise(path, head):
-                return candidate
-        except (OSError, EOFError) as error:
-            raise ObservationError(f"{path}: damaged or cut short ({_first_line(error)})") from error
-    raise ObservationError(f"{path}: expected one of the formats {', '.join(FORMATS)}, found none of them")
-
-
-def read_file(path: Path) -> xr.DataArray:
-    """The observations in one file.
+def read_item(
+    item: Item,
+    options: ReadOptions | None = None,
+    format: str | None = None,  # noqa: A002
+) -> Iterator[xr.DataArray]:
+    """The observations in one file, in pieces of one place each.
 
     Raises:
         ObservationError: an unknown or broken file.
     """
+    options = options or ReadOptions()
     try:
-        return recognise(path).read(path)
+        if item.remote and (store := _remote_store(item)) is not None:
+            yield limited(store, options)
+            return
+        with item.local() as path:
+            yield from (limited(piece, options) for piece in recognise(path, format).read(path, options))
     except ObservationError as error:
         message = str(error)
-        raise ObservationError(message if str(path) in message else f"{path}: {message}") from error
+        raise ObservationError(message if item.name in message else f"{item.url}: {message}") from error
     except SsldmError:
         raise
     except Exception as error:  # whatever an importer raises on bytes it cannot make sense of
-        raise ObservationError(f"{path}: cannot be read ({_first_line(error)})") from error
+        raise ObservationError(f"{item.url}: cannot be read ({_first_line(error)})") from error
+
+
+def recognise(path: Path, name: str | None = None) -> RadarFormat:
+    """The format of a file, by name or from its content.
+
+    Raises:
+        ObservationError: none of the known formats.
+        ConfigurationError: a name that is none of them.
+    """
+    if name is not None:
+        if name not in FORMATS:
+            raise ConfigurationError(f"expected one of the formats {', '.join(FORMATS)}, found {name!r}")
+        return _format(name)
+    if path.is_dir():
+        return _format("cf")
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    for candidate in map(_format, FORMATS):
+        try:
+            if candidate.recognise(path, head):
+                return candidate
+        except Exception as error:
+            raise ObservationError(f"{path}: damaged or cut short ({_first_line(error)})") from error
+    raise ObservationError(f"{path}: expected one of the formats {', '.join(FORMATS)}, found none of them")
+
+
+def _format(name: str) -> RadarFormat:
+    return cast(RadarFormat, import_module(f"ssldm.radar.formats.{name}"))
+
+
+def _remote_store(item: Item) -> xr.DataArray | None:
+    """A remote Zarr store, which is read in place; None for a file."""
+    import fsspec
+
+    from ssldm.radar.formats.cf import open_store
+
+    filesystem, path = fsspec.core.url_to_fs(item.url)
+    return open_store(item.url, None, ReadOptions()) if filesystem.isdir(path) else None
+
+
+def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
+    """The same observations, rates above ``max_rate`` and below zero unobserved; the attributes say so."""
+    if data.attrs.get("max_rate") == options.max_rate:
+        return data
+    if data.chunks is None:
+        values = data.values
+        with np.errstate(invalid="ignore"):
+            wrong = (values > options.max_rate) | (values < 0.0)
+        if wrong.any():
+            data = data.copy(data=np.where(wrong, np.float32(np.nan), values))
+    else:
+        data = data.where((data >= 0.0) & (data <= options.max_rate))
+    return data.assign_attrs(
+        max_rate=options.max_rate, max_rate_comment="rates above max_rate (mm/h) are unobserved"
+    )
 
 
 def join(parts: Sequence[xr.DataArray]) -> xr.DataArray:
@@ -101,6 +164,8 @@ def join(parts: Sequence[xr.DataArray]) -> xr.DataArray:
         ObservationError: products, sizes or places that differ, or the same time twice.
     """
     first = parts[0]
+    if len(parts) == 1:
+        return check_observations(first)
     for part in parts[1:]:
         for name in ("product", "place"):
             if part.attrs.get(name) != first.attrs.get(name):

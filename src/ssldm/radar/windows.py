@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
+from ssldm.radar.regrid import coarsen
 
 _BLOCK = 64
 _WET_MM_PER_HOUR = 0.1
@@ -94,17 +95,6 @@ class WindowIndex:
         times = slice(window.start, window.start + self.frames)
         values = self.series[window.series][times, rows, columns].values
         return coarsen(values, factor)
-
-
-def coarsen(rate: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Block means ``(..., h, w)`` → ``(..., h // factor, w // factor)``; NaN where any pixel is."""
-    if factor == 1:
-        return np.asarray(rate, dtype=np.float32)
-    height, width = (n // factor * factor for n in rate.shape[-2:])
-    blocks = rate[..., :height, :width].reshape(
-        *rate.shape[:-2], height // factor, factor, width // factor, factor
-    )
-    return np.asarray(blocks.mean(axis=(-3, -1)), dtype=np.float32)
 
 
 def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """MeteoSwiss AQC: five-minute accumulations as colour-table GIF."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -8,14 +9,17 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
+from ssldm.radar.formats.protocol import Product, ReadOptions, matched
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.quiet_pysteps import pysteps_module
 from ssldm.radar.units import rate_of_accumulation
 
 NAME = "meteoswiss"
-_FILE_NAME = re.compile(r"AQC(\d{9})")
+PRODUCT = Product("MeteoSwiss AQC", "MeteoSwiss", "CC-BY-4.0", "CH-MeteoSwiss-rainfall_rate")
+_FILE_NAME = re.compile(r"AQC(?P<time>\d{9})")
 _MINUTES = 5.0
+_SIZE = (640, 710)
 
 
 def recognise(_: Path, head: bytes) -> bool:
@@ -23,21 +27,20 @@ def recognise(_: Path, head: bytes) -> bool:
     return head.startswith((b"GIF87a", b"GIF89a"))
 
 
-def read(path: Path) -> xr.DataArray:
+def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame; its time stands in the file name (year, day of the year, hour, minute)."""
-    import_mch_gif = pysteps_module("io.importers").import_mch_gif
+    from PIL import Image
 
-    if (match := _FILE_NAME.search(path.name)) is None:
-        raise ObservationError(f"expected a file name like AQC151351545F_00005.801.gif, found {path.name}")
-    time = datetime.strptime(match[1], "%y%j%H%M")
-    accumulation, _, metadata = import_mch_gif(str(path), product="AQC", unit="mm", accutime=_MINUTES)
-    return observations(
+    name = _FILE_NAME.search(path.name)
+    found = matched(name and name.groupdict(), "AQC151351545F_00005.801.gif", path.name)
+    with Image.open(path) as image:
+        if image.size[::-1] != _SIZE:
+            raise ObservationError(f"expected a {_SIZE[0]}×{_SIZE[1]} image, found {image.size[::-1]}")
+    importer = pysteps_module("io.importers").import_mch_gif
+    accumulation, _, metadata = importer(str(path), product="AQC", unit="mm", accutime=_MINUTES)
+    yield observations(
         rate_of_accumulation(accumulation, _MINUTES)[None],
-        [np.datetime64(time, "ns")],
+        [np.datetime64(datetime.strptime(found["time"], "%y%j%H%M"), "ns")],
         Grid.from_pysteps(accumulation.shape, metadata),
-        {
-            "product": "MeteoSwiss AQC",
-            "institution": metadata["institution"],
-            "license": "example data of pySTEPS",
-        },
+        PRODUCT.attributes(),
     )

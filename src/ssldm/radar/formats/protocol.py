@@ -1,9 +1,32 @@
 """What a radar format is to the rest of the package."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.config import Config
+from ssldm.errors import ObservationError
+from ssldm.radar.units import FloatArray, ZRRelation
+
+MAX_PIXELS = 1 << 26
+
+
+class ReadOptions(Config):
+    """How files are turned into rain rates.
+
+    Attributes:
+        zr: relation of reflectivity and rain rate; None is the one that the service uses.
+        max_rate: rates above it, in mm/h, are no rain but clutter or hail, and become unobserved. The most
+            that was ever measured over five minutes is 756 mm/h.
+    """
+
+    zr: ZRRelation | None = None
+    max_rate: float = 1000.0
 
 
 class RadarFormat(Protocol):
@@ -15,6 +38,72 @@ class RadarFormat(Protocol):
         """Whether a file whose first bytes are ``head`` is of this format."""
         ...
 
-    def read(self, path: Path, /) -> xr.DataArray:
-        """The observations in one file."""
+    def read(self, path: Path, options: ReadOptions, /) -> Iterator[xr.DataArray]:
+        """The observations in one file, in one or several pieces of one place each."""
         ...
+
+
+@dataclass(frozen=True)
+class Product:
+    """Where a product comes from.
+
+    Attributes:
+        name: the service and the product.
+        institution: who publishes it.
+        license: SPDX identifier, or what is known of it.
+        identifier: country, entity and variable in the MLCast form.
+    """
+
+    name: str
+    institution: str
+    license: str
+    identifier: str
+
+    def attributes(self, relation: ZRRelation | None = None, **extra: Any) -> dict[str, Any]:
+        """Attributes of observations; ``relation`` is recorded where reflectivity was converted."""
+        zr = {} if relation is None else {"zr_a": relation.a, "zr_b": relation.b}
+        return {
+            "product": self.name,
+            "institution": self.institution,
+            "license": self.license,
+            "mlcast_dataset_identifier": self.identifier,
+            **zr,
+            **extra,
+        }
+
+
+def rate_of_decibel(
+    reflectivity: FloatArray, no_echo: NDArray[np.bool_], relation: ZRRelation
+) -> NDArray[np.float32]:
+    """Rain rate in mm/h of reflectivity in dBZ, 0 where nothing came back, NaN where the reflectivity is."""
+    return np.where(no_echo, np.float32(0.0), relation.rain_rate(reflectivity).astype(np.float32))
+
+
+def check_frame(shape: tuple[int, ...]) -> tuple[int, int]:
+    """The same shape, once it is known to be that of one frame of a sensible size.
+
+    Raises:
+        ObservationError: other than two dimensions, nothing in it, or more than 2²⁶ pixels.
+    """
+    if len(shape) != 2 or 0 in shape:
+        raise ObservationError(f"expected frames (y, x), found {tuple(shape)}")
+    if shape[0] * shape[1] > MAX_PIXELS:
+        raise ObservationError(f"expected frames of at most {MAX_PIXELS} pixels, found {shape[0]}×{shape[1]}")
+    return int(shape[0]), int(shape[1])
+
+
+def text(value: Any) -> str:
+    """An HDF5 attribute, stored as bytes, string or array of one, as a string."""
+    item = value.item() if isinstance(value, np.ndarray | np.generic) else value
+    return item.decode() if isinstance(item, bytes) else str(item)
+
+
+def matched(groups: Mapping[str, str] | None, expected: str, found: str) -> Mapping[str, str]:
+    """The groups of a file-name pattern.
+
+    Raises:
+        ObservationError: the name did not match.
+    """
+    if groups is None:
+        raise ObservationError(f"expected a file name like {expected}, found {found}")
+    return groups

@@ -1,6 +1,7 @@
 """The paper's SMHI windows: uint8 `(y, x, time)` arrays of reflectivity, without georeference."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -8,14 +9,22 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
+from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, matched, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation
 
 NAME = "smhi"
+PRODUCT = Product(
+    "SMHI composite, windows of SSLDM-ISI",
+    "Swedish Meteorological and Hydrological Institute",
+    "CC-BY-4.0",
+    "SE-SMHI-rainfall_rate",
+)
 _STAMP = r"\d{4}(?:_\d\d){4}"
-_FILE_NAME = re.compile(rf"({_STAMP})({_STAMP})(f\d+)\.npy")
+_FILE_NAME = re.compile(rf"(?P<start>{_STAMP})(?P<end>{_STAMP})(?P<place>f\d+)\.npy")
 _PIXEL = 2000.0
+_MAX_FRAMES = 2000
 
 
 def recognise(_: Path, head: bytes) -> bool:
@@ -23,34 +32,33 @@ def recognise(_: Path, head: bytes) -> bool:
     return head.startswith(b"\x93NUMPY")
 
 
-def read(path: Path) -> xr.DataArray:
+def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """All frames of one window; the file name holds start, end and tile.
 
     dBZ = 0.4 · value - 30 with 0 for no echo; the grid is local to the tile (2 km pixels).
     """
-    if (match := _FILE_NAME.fullmatch(path.name)) is None:
-        raise ObservationError(f"expected a file name like <start><end>f1.npy, found {path.name}")
-    values = np.load(path, allow_pickle=False)
-    if values.ndim != 3 or values.dtype != np.uint8:
-        raise ObservationError(f"expected uint8 (y, x, time), found {values.dtype} {values.shape}")
-    start, end = (np.datetime64(datetime.strptime(s, "%Y_%m_%d_%H_%M"), "ns") for s in match.groups()[:2])
-    height, width, frames = values.shape
-    frame_first = np.moveaxis(values, -1, 0)
-    relation = ZRRelation()
-    rate = np.where(frame_first == 0, 0.0, relation.rain_rate(0.4 * frame_first - 30.0))
-    grid = Grid.from_edges(
-        (height, width), west=0.0, east=width * _PIXEL, south=0.0, north=height * _PIXEL, crs=None
+    name = _FILE_NAME.fullmatch(path.name)
+    found = matched(name and name.groupdict(), "<start><end>f1.npy", path.name)
+    stored = np.load(path, allow_pickle=False, mmap_mode="r")
+    if stored.ndim != 3 or stored.dtype != np.uint8:
+        raise ObservationError(f"expected uint8 (y, x, time), found {stored.dtype} {stored.shape}")
+    shape, frames = check_frame(stored.shape[:2]), stored.shape[2]
+    if not 0 < frames <= _MAX_FRAMES:
+        raise ObservationError(f"expected 1 to {_MAX_FRAMES} frames, found {frames}")
+    start, end = (
+        np.datetime64(datetime.strptime(found[name], "%Y_%m_%d_%H_%M"), "ns") for name in ("start", "end")
     )
-    return observations(
-        rate,
+    if end <= start:
+        raise ObservationError(f"expected an end after the start {start}, found {end}")
+    relation = options.zr or ZRRelation()
+    table = np.arange(256, dtype=np.float64)
+    rates = rate_of_decibel(0.4 * table - 30.0, table == 0, relation)
+    grid = Grid.from_edges(
+        shape, west=0.0, east=shape[1] * _PIXEL, south=0.0, north=shape[0] * _PIXEL, crs=None
+    )
+    yield observations(
+        rates[np.moveaxis(stored, -1, 0)],
         [start + i * (end - start) // frames for i in range(frames)],
         grid,
-        {
-            "product": "SMHI composite, windows of SSLDM-ISI",
-            "institution": "Swedish Meteorological and Hydrological Institute",
-            "license": "SMHI open data, CC BY 4.0",
-            "place": match[3],
-            "zr_a": relation.a,
-            "zr_b": relation.b,
-        },
+        PRODUCT.attributes(relation, place=found["place"]),
     )

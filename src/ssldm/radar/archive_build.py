@@ -1,0 +1,317 @@
+"""`build_archive`: native radar files of any number into one archive."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ssldm.config import Config
+from ssldm.errors import ObservationError
+from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
+from ssldm.radar.formats.protocol import ReadOptions
+from ssldm.radar.open import read_item
+from ssldm.radar.provenance import provenance
+from ssldm.radar.regrid import Regridding
+from ssldm.radar.simulation import simulate
+from ssldm.radar.sources import Item, Source, resolve
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+
+# A pool is worth its start only where more than this is left to do.
+_ALONE_SECONDS, _WORTH_A_POOL_SECONDS = 3.0, 15.0
+_THREADS = 2
+_POOL_BYTES = 1 << 29
+_BYTES_A_PIXEL = 24
+
+
+class BuildOptions(Config):
+    """What goes into an archive and how.
+
+    Attributes:
+        format: name of the format of all files; None recognises each.
+        read: how files are turned into rain rates.
+        start, end: first and last time to take, both included, ISO 8601, UTC.
+        regrid: crop, projection, resolution and time step.
+        strict: let the first file that cannot be read end the build.
+    """
+
+    format: str | None = None
+    read: ReadOptions = ReadOptions()
+    start: str | None = None
+    end: str | None = None
+    regrid: Regridding = Regridding()
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that could not be read, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a build did."""
+
+    series: list[Series]
+    refused: list[Refusal] = field(default_factory=list)
+    resumed: int = 0
+
+    def lines(self) -> Iterator[str]:
+        """The summary for people, one line a finding."""
+        for series in self.series:
+            label = series.group or series.template.attrs["product"]
+            yield f"{label}: {len(series.frames)} frames, {series.gaps} gaps ({len(series.missing)} times)"
+            if series.identical or series.conflicting:
+                yield (
+                    f"{label}: {series.identical} frames came twice with the same values, "
+                    f"{series.conflicting} with others (the first was kept)"
+                )
+        for refusal in self.refused:
+            yield f"refused {refusal.reason}"
+
+
+def build_archive(
+    sources: Source,
+    out: Path,
+    options: BuildOptions | None = None,
+    *,
+    attributes: Mapping[str, str] | None = None,
+    workers: int = 1,
+    progress: Progress = lambda items, _: items,
+) -> Summary:
+    """Write radar files as an archive; it appears only when it is complete.
+
+    A build that was cut short goes on where it stopped when it is called again with the same options. Each
+    product, place and grid becomes a series: a lone one at the root of the store, several in groups.
+
+    Args:
+        sources: what `open_radar` takes.
+        out: the store to make.
+        options: what to take of the files and how.
+        attributes: of the archive, over those that it gets by itself (licence, creator, provenance).
+        workers: processes, at most; helpers start only once the work is known to be long.
+        progress: wraps the iteration over a known number of files.
+
+    Raises:
+        ObservationError: the store exists, no file can be read, or there is nothing in the period.
+    """
+    check_new(out)
+    options = options or BuildOptions()
+    items = resolve(sources)
+    aside = out.with_name(f"{out.name}.partial")
+    journal = _Journal(aside, options)
+    names = {item: journal.name(item) for item in items}
+    todo = [item for item in items if names[item] not in journal.done]
+    resumed = len(items) - len(todo)
+    take = partial(_take, options=options, folder=aside / "frames")
+    refused = []
+    for item, result in progress(_work(take, {item: names[item] for item in todo}, workers), len(todo)):
+        if isinstance(result, Refusal):
+            if options.strict or len(items) == 1:
+                _remove_if_empty(aside, journal)
+                raise ObservationError(result.reason)
+            refused.append(result)
+        else:
+            journal.add(names[item], result)
+    frames = [frame for item in items for frame in journal.done.get(names[item], ())]
+    if not frames:
+        _remove_if_empty(aside, journal)
+        if refused:
+            raise ObservationError(f"expected radar files, refused all {len(refused)}: {refused[0].reason}")
+        raise ObservationError(f"expected frames between {options.start} and {options.end}, found none")
+    series = collect(aside / "frames", frames)
+    extra = provenance(options.model_dump_json(exclude_defaults=True), len(items))
+    extra["refused_files"] = json.dumps([asdict(refusal) for refusal in refused])
+    write_store(aside / "store", aside / "frames", series, extra | dict(attributes or {}))
+    check_new(out)
+    (aside / "store").rename(out)
+    shutil.rmtree(aside)
+    return Summary(series, refused, resumed)
+
+
+def build_simulated(
+    out: Path,
+    events: int,
+    frames: int = 48,
+    shape: tuple[int, int] = (256, 256),
+    *,
+    seed: int = 0,
+    progress: Progress = lambda items, _: items,
+    **simulation: Any,
+) -> None:
+    """Write an archive of simulated storms, each a day after the one before; memory holds one storm.
+
+    Args:
+        out: the store to make.
+        events, frames, shape: number of storms, and frames, rows and columns of each.
+        seed: of the first storm; the next have the next seeds.
+        progress: wraps the iteration over storms.
+        simulation: further arguments of `ssldm.simulate`.
+
+    Raises:
+        ObservationError: the store exists.
+    """
+    check_new(out)
+    aside = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    laid: list[Frame] = []
+    for event in progress(range(events), events):
+        storm = simulate(frames, shape, seed=seed + event, **simulation)
+        storm = storm.assign_coords(time=storm["time"] + np.timedelta64(event, "D"))
+        storm.attrs["seed"] = seed
+        laid += lay_aside(aside / "frames", storm, series_key(storm), str(event), shape[0] * shape[1])
+    series = collect(aside / "frames", laid)
+    write_store(aside / "store", aside / "frames", series, provenance(f"{events} simulated storms", 0))
+    (aside / "store").rename(out)
+    shutil.rmtree(aside)
+
+
+class _Journal:
+    """Which files are done and what they gave, one line each, so that a later call can go on."""
+
+    def __init__(self, folder: Path, options: BuildOptions) -> None:
+        self.path = folder / "journal"
+        self.done: dict[str, list[Frame]] = {}
+        identity = options.model_dump_json()
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        if not lines or lines[0] != identity:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            self.path.write_text(f"{identity}\n")
+            lines = [identity]
+        for line in lines[1:]:
+            try:
+                name, frames = json.loads(line)
+            except ValueError:  # the line that was being written when the build was cut short
+                continue
+            self.done[name] = [Frame(*frame) for frame in frames]
+
+    @staticmethod
+    def name(item: Item) -> str:
+        """A file's name that no other file of a build shares."""
+        from hashlib import sha256
+
+        return sha256(item.url.encode()).hexdigest()[:20]
+
+    def add(self, name: str, frames: Sequence[Frame]) -> None:
+        self.done[name] = list(frames)
+        with self.path.open("a") as file:
+            file.write(json.dumps([name, [list(asdict(frame).values()) for frame in frames]]) + "\n")
+
+
+def _remove_if_empty(aside: Path, journal: _Journal) -> None:
+    if not any(journal.done.values()):
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _take(item: Item, name: str, *, options: BuildOptions, folder: Path) -> list[Frame] | Refusal:
+    """Lay aside the frames of one file; a file that cannot be read is refused."""
+    frames: list[Frame] = []
+    try:
+        for number, piece in enumerate(read_item(item, options.read, options.format)):
+            pixels = piece.sizes["y"] * piece.sizes["x"]
+            for i, frame in enumerate(_frames(piece, options)):
+                frames += lay_aside(folder, frame, series_key(frame), f"{name}-{number}-{i}", pixels)
+    except ObservationError as error:
+        return Refusal(item.url, str(error))
+    return frames
+
+
+def _frames(piece: xr.DataArray, options: BuildOptions) -> Iterator[xr.DataArray]:
+    """The frames wanted of a piece, one at a time: a file may hold a whole archive."""
+    if options.start is not None or options.end is not None:
+        piece = piece.sel(time=slice(_time(options.start), _time(options.end)))
+    count = piece.sizes["time"]
+    for i in range(count):
+        frame = options.regrid(piece if count == 1 else piece.isel(time=slice(i, i + 1)).load())
+        if frame.sizes["time"]:
+            yield frame
+
+
+def _time(text: str | None) -> np.datetime64 | None:
+    return None if text is None else np.datetime64(text, "ns")
+
+
+Result = list[Frame] | Refusal
+Take = Callable[[Item, str], Result]
+
+
+def _work(take: Take, names: Mapping[Item, str], workers: int) -> Iterator[tuple[Item, Result]]:
+    """Results in any order: at first from two threads, of which one compresses while the other reads.
+
+    Helper processes start once the rest is known to take long.
+    """
+    begin = monotonic()
+    left = dict(names)
+    waiting: dict[Future[Result], Item] = {}
+    queue = iter(names.items())
+    affordable, done = 1, 0
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while left:
+            spent = monotonic() - begin
+            helpers = min(workers, affordable, len(left))
+            if helpers > 1 and spent > _ALONE_SECONDS and spent / done * len(left) > _WORTH_A_POOL_SECONDS:
+                queue = iter(())
+            for item, name in islice(queue, min(_THREADS, affordable) - len(waiting)):
+                waiting[pool.submit(take, item, name)] = item
+            if not waiting:
+                break
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                result, item = future.result(), waiting.pop(future)
+                affordable = _affordable(result) or affordable
+                del left[item]
+                done += 1
+                yield item, result
+    if left:
+        yield from _together(take, left, helpers)
+
+
+def _affordable(result: Result) -> int:
+    """How many files may be in memory at a time, judged by the last one; 0 where it says nothing."""
+    if isinstance(result, Refusal) or not result:
+        return 0
+    return max(1, _POOL_BYTES // (_BYTES_A_PIXEL * max(frame.pixels for frame in result)))
+
+
+def _together(take: Take, names: Mapping[Item, str], workers: int) -> Iterator[tuple[Item, Result]]:
+    left = dict(names)
+    try:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            futures = {pool.submit(take, item, name): item for item, name in names.items()}
+            for future in as_completed(futures):
+                result = future.result()
+                del left[futures[future]]
+                yield futures[future], result
+    except BrokenProcessPool:
+        # Some file crashed its reader. The rest go one at a time, each in a process of its own.
+        for item, name in left.items():
+            yield item, _isolated(take, item, name)
+
+
+def _isolated(take: Take, item: Item, name: str) -> Result:
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(take, item, name).result()
+    except BrokenProcessPool:
+        return Refusal(item.url, f"{item.url}: its reader crashed")

@@ -1,0 +1,260 @@
+"""How an archive lies on disk: the MLCast source-data layout, written frame by frame.
+
+Frames are first laid aside, one compressed Zarr chunk each, in ``OUT.partial/frames``; when all are there
+they are linked in order of time into a store, which then takes its name. Nothing is ever read back, and a
+build that was cut short finds the frames of the files that it had finished in ``OUT.partial/journal``.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.errors import ObservationError
+from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
+from ssldm.radar.observations import observations_like
+
+VARIABLE = "rainfall_rate"
+# 1 kg m-2 of water is 1 mm: the CF units of a flux, with the numbers of mm/h.
+_ATTRIBUTES = {
+    "standard_name": "rainfall_flux",
+    "long_name": "rain rate",
+    "units": "kg m-2 h-1",
+    "comment": "1 kg m-2 h-1 of water is 1 mm h-1; NaN is not observed, 0 is observed dry",
+}
+_COMPRESSION = {"cname": "zstd", "clevel": 1}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame laid aside.
+
+    Attributes:
+        series: its series.
+        time: nanoseconds since 1970.
+        file: in the folder of frames.
+        pixels: how many it had when it was read.
+    """
+
+    series: str
+    time: int
+    file: str
+    pixels: int
+
+
+@dataclass
+class Series:
+    """The frames of one product, place and grid, in order of time.
+
+    Attributes:
+        template: observations without frames: coordinates and attributes.
+        group: where in the store the series goes; empty is the root.
+        identical: frames that came more than once with the same values.
+        conflicting: frames that came more than once with other values; the first was kept.
+        missing: times between the first and the last frame that have none.
+    """
+
+    template: xr.DataArray
+    frames: list[Frame]
+    group: str = ""
+    identical: int = 0
+    conflicting: int = 0
+    missing: NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[ns]"))
+
+    @property
+    def times(self) -> NDArray[np.datetime64]:
+        """Times of the frames, UTC."""
+        return np.array([frame.time for frame in self.frames], "datetime64[ns]")
+
+    @property
+    def gaps(self) -> int:
+        """How many times the series breaks off and goes on."""
+        before = np.searchsorted(self.times, self.missing)
+        return len(np.unique(before))
+
+
+def series_key(data: xr.DataArray) -> str:
+    """What distinguishes one series from another: product, place and grid."""
+    mapping = data.coords[GRID_MAPPING].attrs["crs_wkt"] if GRID_MAPPING in data.coords else ""
+    corners = [round(float(data[axis].values[i]), 2) for axis in "yx" for i in (0, -1)]
+    identity = (data.attrs.get("product"), data.attrs.get("place"), data.shape[1:], corners, mapping)
+    return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
+
+
+def lay_aside(folder: Path, data: xr.DataArray, key: str, name: str, pixels: int) -> list[Frame]:
+    """Write the frames of ``data`` into ``folder``, each as it will lie in the store; see `Frame`."""
+    from numcodecs import Blosc
+
+    codec = Blosc(shuffle=Blosc.SHUFFLE, **_COMPRESSION)
+    place = folder / key
+    place.mkdir(parents=True, exist_ok=True)
+    if not (header := place / "series.json").exists():
+        write_aside(header, json.dumps(_header(data)).encode())
+    frames = []
+    for i, time in enumerate(data["time"].values.astype("datetime64[ns]")):
+        values = np.ascontiguousarray(data[i].values, np.float32)
+        file = f"{key}/{name}-{i}"
+        write_aside(folder / file, codec.encode(values))
+        frames.append(Frame(key, int(time.astype(np.int64)), file, pixels))
+    return frames
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _header(data: xr.DataArray) -> dict[str, Any]:
+    mapping = data.coords[GRID_MAPPING].attrs["crs_wkt"] if GRID_MAPPING in data.coords else None
+    return {
+        "attributes": {k: v for k, v in data.attrs.items() if isinstance(v, str | int | float)},
+        "crs": mapping,
+        "y": data["y"].values.tolist(),
+        "x": data["x"].values.tolist(),
+    }
+
+
+def collect(folder: Path, frames: Sequence[Frame]) -> list[Series]:
+    """The series that frames belong to: sorted, each time once, with what is missing in between."""
+    series = []
+    for key in dict.fromkeys(frame.series for frame in frames):
+        header = json.loads((folder / key / "series.json").read_text())
+        template = observations_like(header["y"], header["x"], header["crs"], header["attributes"])
+        found = Series(template, [])
+        for frame in sorted((f for f in frames if f.series == key), key=lambda f: f.time):
+            if found.frames and found.frames[-1].time == frame.time:
+                same = (folder / frame.file).read_bytes() == (folder / found.frames[-1].file).read_bytes()
+                found.identical += same
+                found.conflicting += not same
+            else:
+                found.frames.append(frame)
+        found.missing = missing_times(found.times)
+        series.append(found)
+    for name, member in zip(_group_names(series), series, strict=True):
+        member.group = name
+    return series
+
+
+def missing_times(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Times that a regular series would have as well; the step is the most frequent one."""
+    if len(times) < 3:
+        return np.empty(0, "datetime64[ns]")
+    steps = np.diff(times)
+    values, counts = np.unique(steps, return_counts=True)
+    step = values[counts.argmax()]
+    gaps = [
+        np.arange(times[i] + step, times[i + 1] - step // 2, step)
+        for i in np.flatnonzero(steps > step + step // 2)
+    ]
+    return np.concatenate(gaps) if gaps else np.empty(0, "datetime64[ns]")
+
+
+def _group_names(series: Sequence[Series]) -> list[str]:
+    """The root for one series; else the place, and the product and the size where that is not enough."""
+    if len(series) == 1:
+        return [""]
+    parts = [
+        (
+            s.template.attrs.get("place", ""),
+            s.template.attrs["product"],
+            "x".join(map(str, s.template.shape[1:])),
+        )
+        for s in series
+    ]
+    for take in (lambda p: p[0], lambda p: p[1], lambda p: f"{p[0]} {p[1]}", lambda p: f"{p[1]} {p[2]}"):
+        names = [re.sub(r"[^\w.]+", "-", take(p)).strip("-") for p in parts]
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return [f"{number:05}" for number in range(len(series))]
+
+
+def write_store(store: Path, folder: Path, series: Sequence[Series], attributes: Mapping[str, str]) -> None:
+    """Link the frames of each series into a Zarr store and write its coordinates and attributes.
+
+    Raises:
+        ObservationError: two series that would need the same name.
+    """
+    import zarr
+
+    shutil.rmtree(store, ignore_errors=True)
+    if any(member.group for member in series):
+        zarr.open_group(store, mode="w", attributes={"Conventions": "CF-1.11", **attributes})
+    for member in series:
+        _write_series(store, folder, member, attributes)
+
+
+def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping[str, str]) -> None:
+    import zarr
+    from zarr.codecs import BloscCodec
+
+    template = series.template
+    own = {k: v for k, v in template.attrs.items() if k not in {*_ATTRIBUTES, "license", "grid_mapping"}}
+    of_dataset = {k: own.pop(k) for k in ("institution", "mlcast_dataset_identifier") if own.get(k)}
+    of_dataset["license"] = template.attrs.get("license", "unknown")
+    if len(series.missing):
+        # MLCast asks of a series with gaps from when on its step is one and the same.
+        of_dataset["consistent_timestep_start"] = str(np.datetime_as_string(series.times[0], unit="s"))
+    coordinates = xr.Dataset(
+        coords={
+            "time": ("time", series.times, {"standard_name": "time", "axis": "T"}),
+            "missing_times": (
+                "missing_times",
+                series.missing,
+                {"long_name": "times between the first and the last for which there is no frame"},
+            ),
+            **{name: coordinate.variable for name, coordinate in template.coords.items() if name != "time"},
+            **latitude_longitude(template),
+        },
+        attrs={"Conventions": "CF-1.11", "title": own["product"], **of_dataset, **attributes},
+    )
+    times = {"units": "seconds since 1970-01-01", "dtype": "int64"}
+    # One chunk, or the coordinates of a long archive would be thousands of files.
+    encoding = {
+        name: times | {"chunks": (max(len(coordinates[name]), 1),)} for name in ("time", "missing_times")
+    }
+    mapping = GRID_MAPPING in template.coords
+    dataset = coordinates.reset_coords(GRID_MAPPING) if mapping else coordinates
+    dataset.to_zarr(
+        store, group=series.group or None, mode="a", encoding=encoding, consolidated=False, zarr_format=3
+    )
+    height, width = template.shape[1:]
+    group = zarr.open_group(store, path=series.group, mode="a")
+    array = group.create_array(
+        VARIABLE,
+        shape=(len(series.frames), height, width),
+        chunks=(1, height, width),
+        dtype="float32",
+        fill_value=np.nan,
+        compressors=BloscCodec(typesize=4, shuffle="shuffle", **_COMPRESSION),
+        dimension_names=("time", "y", "x"),
+        attributes=own
+        | _ATTRIBUTES
+        | ({"grid_mapping": GRID_MAPPING, "coordinates": "lat lon"} if mapping else {}),
+    )
+    chunks = Path(store) / array.path / "c"
+    for i, frame in enumerate(series.frames):
+        place = chunks / str(i) / "0"
+        place.mkdir(parents=True)
+        os.link(folder / frame.file, place / "0")
+
+
+def check_new(out: Path) -> None:
+    """Refuse to write over what is there.
+
+    Raises:
+        ObservationError: something is at ``out``.
+    """
+    if out.exists():
+        raise ObservationError(f"expected a new archive, found one at {out}")

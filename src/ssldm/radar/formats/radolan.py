@@ -1,0 +1,63 @@
+"""DWD RADOLAN composites: RX and WX (reflectivity), RY and YW (5 minutes), RW (1 hour), binary."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ssldm.errors import ObservationError
+from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, rate_of_decibel
+from ssldm.radar.grid import Grid
+from ssldm.radar.observations import observations
+from ssldm.radar.units import FloatArray, ZRRelation, rate_of_accumulation
+
+NAME = "radolan"
+RELATION = ZRRelation(a=256.0, b=1.42)
+_REFLECTIVITY, _ACCUMULATION = ("RX", "WX"), ("RY", "RW", "YW")
+_HEADER = re.compile(rb"[A-Z]{2}\d{6}\d{5}\d{4}")
+_NO_ECHO, _UNOBSERVED = -32.5, -9999
+
+
+def recognise(_: Path, head: bytes) -> bool:
+    """The product, time, radar and date that begin a RADOLAN header."""
+    return _HEADER.match(head) is not None
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
+    """One frame, northern row first; what no radar covers and clutter are unobserved."""
+    from wradlib.georef.rect import get_radolan_grid
+    from wradlib.io.radolan import read_radolan_composite
+
+    _, header = read_radolan_composite(str(path), loaddata=False)
+    name = header["producttype"]
+    if name not in _REFLECTIVITY + _ACCUMULATION:
+        known = ", ".join(_REFLECTIVITY + _ACCUMULATION)
+        raise ObservationError(f"expected one of the RADOLAN products {known}, found {name}")
+    shape = check_frame((header["nrow"], header["ncol"]))
+    values, header = read_radolan_composite(str(path), missing=_UNOBSERVED)
+    unobserved = values == _UNOBSERVED
+    if "cluttermask" in header:
+        unobserved.flat[header["cluttermask"]] = True
+    values = np.where(unobserved, np.nan, values)
+    relation = None
+    if name in _REFLECTIVITY:
+        relation = options.zr or RELATION
+        reflectivity = values / 2.0 - 32.5
+        rate: FloatArray = rate_of_decibel(reflectivity, reflectivity <= _NO_ECHO, relation)
+    else:
+        rate = rate_of_accumulation(values, header["intervalseconds"] / 60.0)
+    centres = get_radolan_grid(*shape, mode="center") * 1000.0
+    grid = Grid(
+        x=centres[0, :, 0],
+        y=centres[::-1, 0, 1],
+        crs="+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +x_0=0 +y_0=0 +R=6370040 +units=m +no_defs",
+    )
+    product = Product(f"DWD RADOLAN {name}", "Deutscher Wetterdienst", "CC-BY-4.0", "DE-DWD-rainfall_rate")
+    yield observations(
+        np.maximum(rate[::-1], 0.0)[None],
+        [np.datetime64(header["datetime"], "ns")],
+        grid,
+        product.attributes(relation),
+    )

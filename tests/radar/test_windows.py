@@ -1,0 +1,64 @@
+"""The windows of archives."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ssldm.radar.grid import Grid
+from ssldm.radar.observations import observations
+from ssldm.radar.regrid import coarsen
+from ssldm.radar.windows import WindowIndex, turn
+
+
+def series(rate: np.ndarray, minutes: list[int] | None = None, product: str = "test") -> xr.DataArray:
+    frames, height, width = rate.shape
+    minutes = minutes or [5 * i for i in range(frames)]
+    times = [np.datetime64("2020-01-01", "ns") + np.timedelta64(m, "m") for m in minutes]
+    grid = Grid.from_edges((height, width), west=0, east=width, south=0, north=height, crs=None)
+    return observations(rate, times, grid, {"product": product})
+
+
+def test_windows_never_span_a_gap() -> None:
+    data = series(np.ones((7, 64, 64)), [0, 5, 10, 20, 25, 30, 35])
+    index = WindowIndex([data], frames=3, size=64, step_minutes=5)
+    assert [window.start for window in index.windows] == [0, 3, 4]
+
+
+def test_windows_are_drawn_by_their_rain_and_products_equally() -> None:
+    rate = np.zeros((1, 64, 192))
+    rate[:, :, 128:] = 1.0
+    dry = series(np.zeros((1, 64, 64)), product="other")
+    index = WindowIndex([series(rate), dry], frames=1, size=64, step_minutes=5, dry_weight=0.25)
+    np.testing.assert_allclose(index.probability, [0.25 / 1.75 / 2, 0.25 / 1.75 / 2, 1.25 / 1.75 / 2, 0.5])
+    rng = np.random.default_rng(0)
+    drawn = [index.draw(rng) for _ in range(4000)]
+    assert np.mean([w.series == 1 for w in drawn]) == pytest.approx(0.5, abs=0.03)
+
+
+def test_windows_that_are_hardly_observed_are_left_out() -> None:
+    rate = np.ones((2, 64, 128))
+    rate[:, :, :40] = np.nan
+    index = WindowIndex([series(rate)], frames=2, size=64, step_minutes=5, observed=0.5)
+    assert [window.column for window in index.windows] == [64]
+
+
+def test_a_coarse_window_is_the_mean_of_the_fine_one() -> None:
+    rate = np.random.default_rng(0).random((1, 128, 128))
+    index = WindowIndex([series(rate)], frames=1, size=64, step_minutes=5, coarsenings=(2,))
+    (window,) = index.windows
+    np.testing.assert_allclose(
+        index.read(window)[0], rate[0].reshape(64, 2, 64, 2).mean(axis=(1, 3)), rtol=1e-5
+    )
+
+
+def test_coarsening_keeps_what_is_unobserved() -> None:
+    rate = np.ones((4, 4), np.float32)
+    rate[0, 0] = np.nan
+    assert np.array_equal(np.isnan(coarsen(rate, 2)), [[True, False], [False, False]])
+
+
+def test_the_eight_symmetries_differ_and_keep_every_pixel() -> None:
+    square = np.arange(9.0).reshape(3, 3)
+    turned = [turn(square, i) for i in range(8)]
+    assert len({t.tobytes() for t in turned}) == 8
+    assert all(np.array_equal(np.sort(t.ravel()), square.ravel()) for t in turned)
