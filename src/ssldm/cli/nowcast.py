@@ -8,6 +8,8 @@ import typer
 from ssldm.cli.arguments import parse_time
 from ssldm.errors import ConfigurationError
 
+# More than any model's context, and few enough that a whole archive may be the source.
+_FRAMES_AT_MOST = 24
 SAMPLERS = ("dpm-solver++", "ddim", "unipc", "ddpm")
 
 
@@ -17,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def nowcast(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Radar files, folders or patterns.")
+        list[str], typer.Argument(metavar="SOURCE...", help="Radar files, folders, patterns or URLs.")
     ],
     out: Annotated[Path, typer.Option(help="The forecast to write, NetCDF.")],
     model: Annotated[str, typer.Option(help="Shipped model, folder, or hub repository.")] = "small",
@@ -34,9 +36,9 @@ def nowcast(
     """Forecast from the last radar frames."""
     if sampler not in SAMPLERS:
         raise ConfigurationError(f"expected a sampler ({', '.join(SAMPLERS)}), found {sampler!r}")
-    from ssldm.radar.open import open_radar
+    from ssldm.radar.isolation import open_isolated
 
-    observations = open_radar(sources).sel(time=slice(None, parse_time(reference_time)))
+    observations = open_isolated(sources, until=parse_time(reference_time), frames=_FRAMES_AT_MOST)
     from ssldm.cli.progress import counting
     from ssldm.nowcast.dataset import write_nowcast
     from ssldm.nowcast.nowcaster import Nowcaster

@@ -21,8 +21,8 @@ def plot(
     """Draw members, mean and probability of a forecast."""
     from ssldm.nowcast.dataset import open_nowcast
     from ssldm.plotting import plot_nowcast
-    from ssldm.radar.open import open_radar
+    from ssldm.radar.isolation import open_isolated
 
-    observed = open_radar(observations) if observations else None
+    observed = open_isolated(observations) if observations else None
     plot_nowcast(open_nowcast(forecast), out, observations=observed, threshold=threshold)
     typer.echo(str(out))

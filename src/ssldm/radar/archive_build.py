@@ -5,19 +5,18 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
+    Executor,
     Future,
     ProcessPoolExecutor,
     ThreadPoolExecutor,
-    as_completed,
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from ssldm.config import Config
 from ssldm.errors import ObservationError
 from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
 from ssldm.radar.formats.protocol import ReadOptions
+from ssldm.radar.isolation import in_a_process, process_context
 from ssldm.radar.open import read_item
 from ssldm.radar.provenance import provenance
 from ssldm.radar.regrid import Regridding
@@ -35,8 +35,6 @@ from ssldm.radar.sources import Item, Source, resolve
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
-# A pool is worth its start only where more than this is left to do.
-_ALONE_SECONDS, _WORTH_A_POOL_SECONDS = 3.0, 15.0
 _THREADS = 2
 _POOL_BYTES = 1 << 29
 _BYTES_A_PIXEL = 24
@@ -97,7 +95,7 @@ def build_archive(
     options: BuildOptions | None = None,
     *,
     attributes: Mapping[str, str] | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     progress: Progress = lambda items, _: items,
 ) -> Summary:
     """Write radar files as an archive; it appears only when it is complete.
@@ -110,7 +108,8 @@ def build_archive(
         out: the store to make.
         options: what to take of the files and how.
         attributes: of the archive, over those that it gets by itself (licence, creator, provenance).
-        workers: processes, at most; helpers start only once the work is known to be long.
+        workers: processes; a file that crashes its reader is then refused like any other. None reads in this
+            process, with threads.
         progress: wraps the iteration over a known number of files.
 
     Raises:
@@ -257,34 +256,41 @@ Result = list[Frame] | Refusal
 Take = Callable[[Item, str], Result]
 
 
-def _work(take: Take, names: Mapping[Item, str], workers: int) -> Iterator[tuple[Item, Result]]:
-    """Results in any order: at first from two threads, of which one compresses while the other reads.
-
-    Helper processes start once the rest is known to take long.
-    """
-    begin = monotonic()
+def _work(take: Take, names: Mapping[Item, str], workers: int | None) -> Iterator[tuple[Item, Result]]:
+    """Results in any order. The first file goes alone, to see how many fit into memory at a time."""
     left = dict(names)
-    waiting: dict[Future[Result], Item] = {}
-    queue = iter(names.items())
-    affordable, done = 1, 0
-    with ThreadPoolExecutor(_THREADS) as pool:
-        while left:
-            spent = monotonic() - begin
-            helpers = min(workers, affordable, len(left))
-            if helpers > 1 and spent > _ALONE_SECONDS and spent / done * len(left) > _WORTH_A_POOL_SECONDS:
-                queue = iter(())
-            for item, name in islice(queue, min(_THREADS, affordable) - len(waiting)):
-                waiting[pool.submit(take, item, name)] = item
-            if not waiting:
-                break
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                result, item = future.result(), waiting.pop(future)
-                affordable = _affordable(result) or affordable
-                del left[item]
-                done += 1
-                yield item, result
-    if left:
-        yield from _together(take, left, helpers)
+    affordable = 1
+    while left:
+        queue = iter(list(left.items()))
+        waiting: dict[Future[Result], Item] = {}
+        try:
+            with _executor(workers) as (pool, size):
+                while left:
+                    # Two for each worker, so that none waits for its next, where memory allows it.
+                    most = 2 * size if affordable >= size else affordable
+                    for item, name in islice(queue, most - len(waiting)):
+                        waiting[pool.submit(take, item, name)] = item
+                    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                        result = future.result()
+                        item = waiting.pop(future)
+                        affordable = _affordable(result) or affordable
+                        del left[item]
+                        yield item, result
+        except BrokenProcessPool:
+            # A file crashed its reader: those in hand go again, each in a process of its own.
+            for item in waiting.values():
+                yield item, _isolated(take, item, left.pop(item))
+
+
+@contextmanager
+def _executor(workers: int | None) -> Iterator[tuple[Executor, int]]:
+    """Processes, or where none were asked for two threads, of which one compresses while the other reads."""
+    if workers is None:
+        with ThreadPoolExecutor(_THREADS) as threads:
+            yield threads, _THREADS
+    else:
+        with ProcessPoolExecutor(workers, mp_context=process_context()) as processes:
+            yield processes, workers
 
 
 def _affordable(result: Result) -> int:
@@ -294,24 +300,8 @@ def _affordable(result: Result) -> int:
     return max(1, _POOL_BYTES // (_BYTES_A_PIXEL * max(frame.pixels for frame in result)))
 
 
-def _together(take: Take, names: Mapping[Item, str], workers: int) -> Iterator[tuple[Item, Result]]:
-    left = dict(names)
-    try:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            futures = {pool.submit(take, item, name): item for item, name in names.items()}
-            for future in as_completed(futures):
-                result = future.result()
-                del left[futures[future]]
-                yield futures[future], result
-    except BrokenProcessPool:
-        # Some file crashed its reader. The rest go one at a time, each in a process of its own.
-        for item, name in left.items():
-            yield item, _isolated(take, item, name)
-
-
 def _isolated(take: Take, item: Item, name: str) -> Result:
     try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            return pool.submit(take, item, name).result()
+        return in_a_process(partial(take, item, name))
     except BrokenProcessPool:
-        return Refusal(item.url, f"{item.url}: its reader crashed")
+        return Refusal(item.url, f"{item.url}: damaged, its reader crashed")

@@ -154,10 +154,10 @@ def _unpack(path: Path, folder: Path) -> Path:
     try:
         with opener(path, "rb") as packed, unpacked.open("wb") as file:
             _copy(packed, file, str(path))
-    except (OSError, EOFError, ValueError) as error:
+    except ObservationError:
+        raise
+    except Exception as error:  # OSError, EOFError, zlib.error, and what bz2 raises
         raise ObservationError(f"{path}: damaged or cut short ({error})") from error
-    except Exception as error:  # zlib.error is no OSError
-        raise ObservationError(f"{path}: damaged ({error})") from error
     return unpacked
 
 

@@ -60,8 +60,12 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
         yield open_store(str(path), None, options)
     else:
         with path.open("rb") as file:
-            engine = "scipy" if file.read(3) == b"CDF" else "h5netcdf"
-        yield _lazily(lambda chunks: xr.open_dataset(path, engine=engine, chunks=chunks), options)
+            classic = file.read(3) == b"CDF"
+        # Dimensions without a scale in HDF5 get a name; they are refused later for want of coordinates.
+        engine: dict[str, Any] = (
+            {"engine": "scipy"} if classic else {"engine": "h5netcdf", "phony_dims": "access"}
+        )
+        yield _lazily(lambda chunks: xr.open_dataset(path, chunks=chunks, **engine), options)
 
 
 def open_store(url: str, group: str | None, options: ReadOptions) -> xr.DataArray:

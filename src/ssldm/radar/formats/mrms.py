@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
@@ -19,7 +18,7 @@ NAME = "mrms"
 PRODUCT = Product(
     "NOAA MRMS PrecipRate", "NOAA National Severe Storms Laboratory", "CC-PDDC", "US-NOAA-rainfall_rate"
 )
-_PRECIP_RATE = (209, 6, 1)
+_PRECIP_RATE = ("209", "6", "1")
 _ONE_AT_A_TIME = Lock()
 
 
@@ -31,38 +30,25 @@ def recognise(_: Path, head: bytes) -> bool:
 def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame in mm/h at full resolution; what no radar covers (negative values) is unobserved.
 
-    pygrib rather than eccodes, whose wheel brings a PROJ of its own that breaks pyproj's.
+    By GDAL, which survives damaged messages; ecCodes crashes on some, and its wheel breaks pyproj.
     """
-    import pygrib
+    import rasterio
 
-    with _quiet():
-        file = pygrib.open(str(path))
-        try:
-            message = file.readline()
-            if message is None:
-                raise ObservationError("expected a GRIB message, found none")
-            parameter = tuple(message[key] for key in ("discipline", "parameterCategory", "parameterNumber"))
-            if parameter != _PRECIP_RATE:
-                raise ObservationError(
-                    f"expected MRMS PrecipRate {_PRECIP_RATE}, found parameter {parameter}"
-                )
-            height, width = check_frame((message["Nj"], message["Ni"]))
-            first, last = (
-                [message[f"{axis}Of{end}GridPointInDegrees"] for axis in ("latitude", "longitude")]
-                for end in ("First", "Last")
-            )
-            stamp = f"{message['dataDate']:08}{message['dataTime']:04}{message['second']:02}"
-            rate = message.values.astype(np.float32)
-        finally:
-            file.close()
-    if rate.shape != (height, width):
-        raise ObservationError(f"expected {height}×{width} values, found {rate.shape}")
+    with _quiet(), rasterio.open(path, driver="GRIB") as file:
+        tags = file.tags(1)
+        found = (tags.get("GRIB_DISCIPLINE"), *tags.get("GRIB_PDS_TEMPLATE_NUMBERS", "").split()[:2])
+        if found != _PRECIP_RATE:
+            raise ObservationError(f"expected MRMS PrecipRate {_PRECIP_RATE}, found parameter {found}")
+        height, width = check_frame(file.shape)
+        transform = file.transform
+        seconds = int(tags["GRIB_VALID_TIME"])
+        rate = file.read(1, out_dtype="float32")
     rate[rate < 0.0] = np.nan
     grid = Grid.from_latitude_longitude(
-        np.linspace(first[0], last[0], height), np.linspace(first[1], last[1], width)
+        transform.f + transform.e * (np.arange(height) + 0.5),
+        transform.c + transform.a * (np.arange(width) + 0.5),
     )
-    time = np.datetime64(datetime.strptime(stamp, "%Y%m%d%H%M%S"), "ns")
-    yield observations(rate[None], [time], grid, PRODUCT.attributes())
+    yield observations(rate[None], [np.datetime64(seconds, "s")], grid, PRODUCT.attributes())
 
 
 @contextmanager
