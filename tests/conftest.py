@@ -38,7 +38,9 @@ def storm_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], P
 
     def make(seed: int) -> Path:
         folder = tmp_path_factory.mktemp(f"storm-{seed}")
-        write_smhi(folder, smhi_bytes(simulate(24, (64, 64), seed=seed).values))
+        write_smhi(
+            folder, smhi_bytes(simulate(24, (64, 64), seed=seed).values), start=f"2021-05-{seed + 1:02}T02:30"
+        )
         archive = folder.with_suffix(".zarr")
         build_archive([str(folder)], archive)
         return archive

@@ -62,3 +62,45 @@ def test_the_eight_symmetries_differ_and_keep_every_pixel() -> None:
     turned = [turn(square, i) for i in range(8)]
     assert len({t.tobytes() for t in turned}) == 8
     assert all(np.array_equal(np.sort(t.ravel()), square.ravel()) for t in turned)
+
+
+def test_corrected_windows_average_as_if_drawn_evenly() -> None:
+    rng = np.random.default_rng(0)
+    rate = np.where(rng.random((6, 64, 256)) < np.linspace(0.0, 1.0, 256), 3.0, 0.0)
+    index = WindowIndex([series(rate)], frames=2, size=64, step_minutes=5)
+    wetness = {window: float(index.read(window).mean()) for window in index.windows}
+    evenly = np.mean(list(wetness.values()))
+    drawn = [index.draw(rng) for _ in range(20_000)]
+    plain = np.mean([wetness[window] for window in drawn])
+    weights = np.array([index.correction(window) for window in drawn])
+    corrected = np.average([wetness[window] for window in drawn], weights=weights)
+    assert plain > 1.2 * evenly
+    assert corrected == pytest.approx(evenly, rel=0.02)
+    assert weights.mean() == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 3 * 64 * 128 * 4, 1 << 30])
+def test_windows_are_the_same_whatever_is_kept_in_memory(cache_bytes: int) -> None:
+    rng = np.random.default_rng(0)
+    rate = rng.random((9, 64, 128)).astype(np.float32)
+    index = WindowIndex([series(rate)], frames=4, size=64, step_minutes=5, cache_bytes=cache_bytes)
+    for _ in range(20):
+        window = index.draw(rng)
+        expected = rate[window.start : window.start + 4, :, window.column : window.column + 64]
+        np.testing.assert_array_equal(index.read(window), expected)
+        assert index._frames.used <= cache_bytes
+
+
+def test_the_same_seed_gives_the_same_windows_in_any_worker() -> None:
+    from ssldm.training.latent_cache import WindowDataset
+
+    index = WindowIndex(
+        [series(np.random.default_rng(0).random((9, 64, 128)))], frames=5, size=64, step_minutes=5
+    )
+    one, other = (WindowDataset(index, 4, seed=3, count=8) for _ in range(2))
+    # Whoever reads example 5 first, and whatever was read before it, it is the same.
+    first = one[5]["rate"]
+    for n in range(5):
+        other[n]
+    assert (other[5]["rate"] == first).all()
+    assert not (WindowDataset(index, 4, seed=4, count=8)[5]["rate"] == first).all()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,9 +16,10 @@ from ssldm.errors import ConfigurationError, ModelError
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.nowcast.weights_folder import read_weights
+from ssldm.radar.splits import check_disjoint
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig, autoencoder_loss, structural_similarity
 from ssldm.training.preset import PRESETS, load_preset
-from ssldm.training.run import train_autoencoder, train_denoiser
+from ssldm.training.run import open_splits, train_autoencoder, train_denoiser
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -84,10 +86,10 @@ def test_structural_similarity_is_one_for_equal_and_low_for_opposite_images() ->
     assert structural_similarity(x, 1 - x, 7).mean() < 0.1
 
 
-def train(kind: str, archive: Path, out: Path, *extra: str) -> list[str]:
+def train(kind: str, archives: tuple[Path, Path], out: Path, *extra: str) -> list[str]:
     return [
         sys.executable, "-m", "ssldm", "train", kind, "--preset", "tiny",
-        "--data", str(archive), "--validation", str(archive),
+        "--data", str(archives[0]), "--validation", str(archives[1]),
         "--out", str(out), *extra,
     ]  # fmt: skip
 
@@ -106,17 +108,17 @@ def kill_after_first_checkpoint(command: list[str], out: Path) -> None:
 def test_training_killed_and_resumed_ends_with_the_same_weights(
     kind: str, storm_archive: Callable[[int], Path], tmp_path: Path
 ) -> None:
-    archive = storm_archive(1)
+    archives = storm_archive(1), storm_archive(2)
     extra: list[str] = [f"{kind}_training.optimisation.steps=16"]
     if kind == "denoiser":
-        train_autoencoder(load_preset("tiny"), [archive], [archive], tmp_path / "autoencoder")
+        train_autoencoder(load_preset("tiny"), archives[:1], archives[1:], tmp_path / "autoencoder")
         extra += ["--autoencoder", str(tmp_path / "autoencoder")]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(train(kind, archive, whole, *extra), check=True, capture_output=True)
-    kill_after_first_checkpoint(train(kind, archive, broken, *extra), broken)
+    subprocess.run(train(kind, archives, whole, *extra), check=True, capture_output=True)
+    kill_after_first_checkpoint(train(kind, archives, broken, *extra), broken)
     step = torch.load(broken / "last.ckpt", weights_only=False)["global_step"]
     assert 0 < step < 16
-    subprocess.run(train(kind, archive, broken, "--resume", *extra), check=True, capture_output=True)
+    subprocess.run(train(kind, archives, broken, "--resume", *extra), check=True, capture_output=True)
     expected, found = read_weights(whole / "model"), read_weights(broken / "model")
     assert expected.keys() == found.keys()
     for name, value in expected.items():
@@ -126,19 +128,39 @@ def test_training_killed_and_resumed_ends_with_the_same_weights(
 def test_a_trained_model_forecasts(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
     from ssldm.radar.archive import open_archive
 
-    preset, archives = load_preset("tiny"), [storm_archive(1)]
-    train_autoencoder(preset, archives, [storm_archive(2)], tmp_path / "a")
-    folder = train_denoiser(preset, archives, [storm_archive(2)], tmp_path / "a", tmp_path / "d")
+    preset, archives, held = load_preset("tiny"), [storm_archive(1)], [storm_archive(2)]
+    train_autoencoder(preset, archives, held, tmp_path / "a")
+    folder = train_denoiser(preset, archives, held, tmp_path / "a", tmp_path / "d")
     assert list((tmp_path / "d" / "pictures").glob("*.png"))
     (observations,) = open_archive(storm_archive(2))
     forecast = Nowcaster.from_pretrained(folder).nowcast(observations[:4], members=2, steps=2)
     assert dict(forecast.sizes) == {"member": 2, "lead_time": 4, "y": 64, "x": 64}
     with pytest.raises(ConfigurationError, match="holds a run already"):
-        train_autoencoder(preset, archives, archives, tmp_path / "a")
+        train_autoencoder(preset, archives, held, tmp_path / "a")
     with pytest.raises(ConfigurationError, match="found none at"):
-        train_autoencoder(preset, archives, archives, tmp_path / "new", resume=True)
+        train_autoencoder(preset, archives, held, tmp_path / "new", resume=True)
     with pytest.raises(ModelError, match="not a model's configuration"):
-        train_denoiser(preset, archives, archives, tmp_path / "d", tmp_path / "other")
+        train_denoiser(preset, archives, held, tmp_path / "d", tmp_path / "other")
     wide = load_preset("tiny", ["autoencoder.width=16"])
     with pytest.raises(ConfigurationError, match="not the preset's"):
-        train_denoiser(wide, archives, archives, tmp_path / "a", tmp_path / "other")
+        train_denoiser(wide, archives, held, tmp_path / "a", tmp_path / "other")
+
+
+def test_what_is_validated_on_was_never_seen(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="expected splits without common frames"):
+        open_splits([storm_archive(1)], [storm_archive(1)])
+    with pytest.raises(ConfigurationError, match="at least 2 events"):
+        open_splits([storm_archive(1)], [])
+    train, held = open_splits([storm_archive(1), storm_archive(2)], [], hold_out=0.5)
+    assert [len(part) for part in (train, held)] == [1, 1]
+    check_disjoint(train, held)
+
+
+@pytest.mark.parametrize("kind", ["autoencoder", "denoiser"])
+def test_corrected_training_runs(kind: str, storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
+    preset = load_preset("tiny", ["window.corrected=true"])
+    archives = [storm_archive(1)], [storm_archive(2)]
+    folder = train_autoencoder(preset, *archives, tmp_path / "a")
+    if kind == "denoiser":
+        folder = train_denoiser(preset, *archives, tmp_path / "a", tmp_path / "d")
+    assert all(np.isfinite(value).all() for value in map(np.asarray, read_weights(folder).values()))

@@ -11,7 +11,11 @@ Overrides = Annotated[
 PresetName = Annotated[str, typer.Option(help="paper, base, small, tiny, or a file.")]
 Archives = Annotated[list[Path], typer.Option("--data", help="Archive to train on; may be repeated.")]
 ValidationArchives = Annotated[
-    list[Path], typer.Option("--validation", help="Archive of other events to validate on; may be repeated.")
+    list[Path] | None,
+    typer.Option(
+        "--validation",
+        help="Archive of other events to validate on; may be repeated; else a fifth of the events.",
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
@@ -26,8 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def autoencoder(
     data: Archives,
-    validation: ValidationArchives,
     out: Out,
+    validation: ValidationArchives = None,
     preset: PresetName = "small",
     resume: Resume = False,
     overrides: Overrides = None,
@@ -38,14 +42,14 @@ def autoencoder(
     loaded = load_preset(preset, overrides or ())
     from ssldm.training.run import train_autoencoder
 
-    typer.echo(f"weights: {train_autoencoder(loaded, data, validation, out, resume=resume)}")
+    typer.echo(f"weights: {train_autoencoder(loaded, data, validation or [], out, resume=resume)}")
 
 
 def denoiser(
     data: Archives,
-    validation: ValidationArchives,
     out: Out,
     autoencoder: Annotated[Path, typer.Option(help="Run of `ssldm train autoencoder`.")],
+    validation: ValidationArchives = None,
     preset: PresetName = "small",
     resume: Resume = False,
     overrides: Overrides = None,
@@ -58,6 +62,6 @@ def denoiser(
     from ssldm.training.run import train_denoiser
 
     weights = train_denoiser(
-        loaded, data, validation, autoencoder, out, resume=resume, progress=over_items("latents")
+        loaded, data, validation or [], autoencoder, out, resume=resume, progress=over_items("latents")
     )
     typer.echo(f"weights: {weights}")

@@ -161,6 +161,8 @@ def build_simulated(
 ) -> None:
     """Write an archive of simulated storms, each a day after the one before; memory holds one storm.
 
+    The day follows from the seed, so that archives of other storms have other times.
+
     Args:
         out: the store to make.
         events, frames, shape: number of storms, and frames, rows and columns of each.
@@ -177,7 +179,7 @@ def build_simulated(
     laid: list[Frame] = []
     for event in progress(range(events), events):
         storm = simulate(frames, shape, seed=seed + event, **simulation)
-        storm = storm.assign_coords(time=storm["time"] + np.timedelta64(event, "D"))
+        storm = storm.assign_coords(time=storm["time"] + np.timedelta64(seed + event, "D"))
         storm.attrs["seed"] = seed
         laid += lay_aside(aside / "frames", storm, series_key(storm), str(event), shape[0] * shape[1])
     series = collect(aside / "frames", laid)

@@ -1,5 +1,6 @@
-"""Training windows: where in the archives rain stood still enough to be seen, and how to read it."""
+"""Training windows: where in the archives it rains, how to draw them by their rain, and how to read them."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,7 @@ class WindowIndex:
         coarsenings: factors by which a series may be block-averaged first.
         observed: least share of observed pixels.
         dry_weight: importance of a window without rain; that of a wet one is its wet share plus this.
+        cache_bytes: decoded frames kept in memory, so that windows that share frames cost no second reading.
 
     Raises:
         ObservationError: no window fits.
@@ -51,8 +53,10 @@ class WindowIndex:
         coarsenings: Sequence[int] = (1,),
         observed: float = 0.5,
         dry_weight: float = 0.02,
+        cache_bytes: int = 1 << 30,
     ) -> None:
         self.series = series
+        self._frames = _FrameCache(series, cache_bytes)
         self.frames = frames
         self.size = size
         windows: list[Window] = []
@@ -71,6 +75,7 @@ class WindowIndex:
         self.windows = windows
         self.probability = self._balanced(np.asarray(weights))
         self._cumulative = np.cumsum(self.probability)
+        self._number = {window: number for number, window in enumerate(windows)}
 
     def _balanced(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities: each product gets the same share, or the largest domain would drown the others."""
@@ -87,14 +92,53 @@ class WindowIndex:
         position = np.searchsorted(self._cumulative, rng.random(), side="right")
         return self.windows[min(int(position), len(self) - 1)]
 
+    def correction(self, window: Window) -> float:
+        """Weight of a window in a loss that is to be that of windows drawn evenly: 1 / (n p), 1 on average.
+
+        Windows drawn by their rain make a network rain too much; see Horvitz and Thompson (1952).
+        """
+        return float(1.0 / (len(self) * self.probability[self._number[window]]))
+
     def read(self, window: Window) -> NDArray[np.float32]:
         """Rain rate ``(t, h, w)`` in mm/h of a window, NaN where unobserved."""
         factor, size = window.coarsening, self.size
         rows = slice(window.row * factor, (window.row + size) * factor)
         columns = slice(window.column * factor, (window.column + size) * factor)
-        times = slice(window.start, window.start + self.frames)
-        values = self.series[window.series][times, rows, columns].values
-        return coarsen(values, factor)
+        frames = self._frames.read(window.series, window.start, window.start + self.frames)
+        return coarsen(np.stack([frame[rows, columns] for frame in frames]), factor)
+
+
+class _FrameCache:
+    """The frames read last, whole: an archive's chunk is a frame, so a crop costs as much as all of it."""
+
+    def __init__(self, series: Sequence[xr.DataArray], size: int) -> None:
+        self.series = series
+        self.size = size
+        self.used = 0
+        self.frames: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
+
+    def read(self, series: int, start: int, end: int) -> list[NDArray[np.float32]]:
+        """Frames ``start`` to ``end`` (not included) of a series, ``(h, w)`` each."""
+        keys = [(series, time) for time in range(start, end)]
+        missing = [time for _, time in (key for key in keys if key not in self.frames)]
+        found = {key: self.frames[key] for key in keys if key in self.frames}
+        if missing:
+            values = self.series[series][missing[0] : missing[-1] + 1].values
+            for time in missing:
+                # A copy, or one frame would keep all those read with it in memory.
+                found[series, time] = np.array(values[time - missing[0]], np.float32)
+        for key in keys:
+            self._keep(key, found[key])
+        return [found[key] for key in keys]
+
+    def _keep(self, key: tuple[int, int], frame: NDArray[np.float32]) -> None:
+        if key in self.frames:
+            self.frames.move_to_end(key)
+            return
+        self.frames[key] = frame
+        self.used += frame.nbytes
+        while self.used > self.size and self.frames:
+            self.used -= self.frames.popitem(last=False)[1].nbytes
 
 
 def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:

@@ -56,10 +56,10 @@ def autoencoder_loss(
 
     Args:
         frames, decoded: ``(n, 1, h, w)`` in network units.
-        observed: ``(n, 1, h, w)``, 1 where observed; unobserved pixels count in no term.
+        observed: ``(n, 1, h, w)``, weight of each pixel; those of weight 0, unobserved, count in no term.
         kl: ``(n,)``
     """
-    count = observed.sum().clamp_min(1.0)
+    count = observed.sum().clamp_min(1e-3)
     dry = scaling.to_network(frames.new_zeros(()))
     weight = 1.0 + config.intensity_weight * (frames - dry)
     intensity = ((frames - decoded).abs() * weight * observed).sum() / count

@@ -47,10 +47,17 @@ class DenoiserModule(lightning.LightningModule):
             noise,
             timestep,
             self.forward_process,
-            batch["lead_observed"],
+            self._weight(batch),
         )
         self.log("train/loss", loss.detach())
         return loss
+
+    def _weight(self, batch: dict[str, Tensor]) -> Tensor:
+        """Weight of each latent pixel: the share of it that was observed, corrected where asked."""
+        observed = batch["lead_observed"]
+        if not self.preset.window.corrected:
+            return observed
+        return observed * batch["weight"].reshape(-1, *[1] * (observed.ndim - 1))
 
     def _members(self, batch: dict[str, Tensor]) -> Tensor:
         """Rain rates ``(m, t_out, H, W)`` of the first (only) window of a batch."""

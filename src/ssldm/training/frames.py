@@ -18,23 +18,36 @@ Batch = tuple[Tensor, Tensor]
 
 
 class FrameDataset(Dataset[Batch]):
-    """Example n: a crop ``(1, h, w)`` in network units and its observed mask, drawn from (seed, n)."""
+    """Example n: a crop ``(1, h, w)`` in network units and the weight of its pixels, drawn from (seed, n).
 
-    def __init__(self, index: WindowIndex, scaling: IntensityScaling, seed: int, length: int) -> None:
+    The weight is 0 where nothing was observed, else 1 or, where asked, the correction of the sampling.
+    """
+
+    def __init__(
+        self,
+        index: WindowIndex,
+        scaling: IntensityScaling,
+        seed: int,
+        length: int,
+        *,
+        corrected: bool = False,
+    ) -> None:
         self.index = index
         self.scaling = scaling
         self.seed = seed
         self.length = length
+        self.corrected = corrected
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, n: int) -> Batch:
         rng = np.random.default_rng((self.seed, n))
-        rate = turn(self.index.read(self.index.draw(rng)), int(rng.integers(8)))
+        window = self.index.draw(rng)
+        rate = turn(self.index.read(window), int(rng.integers(8)))
         observed = torch.from_numpy(np.isfinite(rate))
         frame = self.scaling.to_network(torch.from_numpy(np.nan_to_num(rate, nan=0.0)))
-        return frame, observed.float()
+        return frame, observed.float() * (self.index.correction(window) if self.corrected else 1.0)
 
 
 class FrameData(lightning.LightningDataModule):
@@ -57,7 +70,13 @@ class FrameData(lightning.LightningDataModule):
             raise RuntimeError("FrameData is attached to a trainer before its loaders are made")
         run = self.preset.autoencoder_training.optimisation
         return DataLoader(
-            FrameDataset(self.train_index, self.preset.scaling, run.seed, (run.steps + 1) * run.batch_size),
+            FrameDataset(
+                self.train_index,
+                self.preset.scaling,
+                run.seed,
+                (run.steps + 1) * run.batch_size,
+                corrected=self.preset.window.corrected,
+            ),
             batch_size=run.batch_size,
             sampler=StepSampler(lambda: trainer.global_step, run.steps_per_epoch, run.batch_size),
             num_workers=run.workers,

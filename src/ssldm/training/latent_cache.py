@@ -23,7 +23,7 @@ Encode = Callable[[Tensor], Tensor]
 
 
 class WindowDataset(Dataset[dict[str, Tensor]]):
-    """Window n, drawn from (seed, n): rain rate, its extrapolation and where both are observed."""
+    """Window n, drawn from (seed, n): rain rate, its extrapolation, where both are observed, its weight."""
 
     def __init__(self, index: WindowIndex, context_frames: int, seed: int, count: int) -> None:
         self.index = index
@@ -36,13 +36,15 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, n))
-        rate = turn(self.index.read(self.index.draw(rng)), int(rng.integers(8)))
+        window = self.index.draw(rng)
+        rate = turn(self.index.read(window), int(rng.integers(8)))
         lead = len(rate) - self.context_frames
         moved = extrapolate(rate[: self.context_frames], lead)
         return {
             "rate": torch.from_numpy(rate),
             "extrapolated": torch.from_numpy(moved.rate),
             "covered": torch.from_numpy(moved.observed),
+            "weight": torch.tensor(self.index.correction(window)),
         }
 
 
@@ -51,8 +53,8 @@ class LatentCache(Dataset[dict[str, Tensor]]):
 
     Each example holds ``context_latent (t_in, c, h, w)``, ``extrapolated_latent`` and ``lead_latent
     (t_out, c, h, w)``, their observed shares ``extrapolated_coverage`` and ``lead_observed
-    (t_out, 1, h, w)``, and, where kept, ``rate (t_in + t_out, H, W)`` in mm/h and
-    ``context_pixels (t_in, 1, H, W)`` in network units.
+    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, and, where kept, ``rate
+    (t_in + t_out, H, W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in network units.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,7 +127,7 @@ def build_cache(
                 arrays[name] = np.lib.format.open_memmap(
                     folder / f"{name}.npy",
                     mode="w+",
-                    dtype=np.float32 if name == "rate" else np.float16,
+                    dtype=np.float32 if name in {"rate", "weight"} else np.float16,
                     shape=(len(windows), *value.shape),
                 )
             arrays[name][n] = value.numpy()
@@ -149,6 +151,7 @@ def _encode_window(
         "lead_latent": latents[context_frames : len(rate)],
         "extrapolated_latent": latents[len(rate) :],
         "lead_observed": observed,
+        "weight": window["weight"][0],
         "extrapolated_coverage": F.avg_pool2d(covered[:, None].float(), stride),
     }
 

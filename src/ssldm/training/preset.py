@@ -31,6 +31,7 @@ class WindowConfig(Config):
         coarsenings: block averages that windows are also taken from.
         dry_weight: see `ssldm.radar.windows.WindowIndex`.
         observed: least share of observed pixels.
+        corrected: weight each window in the loss as if windows had been drawn evenly, not by their rain.
     """
 
     context_frames: int = 4
@@ -40,6 +41,7 @@ class WindowConfig(Config):
     coarsenings: tuple[int, ...] = (1,)
     dry_weight: float = 0.02
     observed: float = 0.5
+    corrected: bool = False
 
     def build_index(self, series: Sequence[xr.DataArray], *, frames: int, size: int) -> WindowIndex:
         """The windows of ``frames`` frames and ``size`` pixels in some series."""

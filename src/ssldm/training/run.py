@@ -18,6 +18,7 @@ from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.weights_folder import load_weights, read_config, weights_hash, write_weights
 from ssldm.radar.archive import open_archive
+from ssldm.radar.splits import check_disjoint, split_by_event
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.denoiser_module import DenoiserModule
@@ -59,6 +60,25 @@ def open_series(archives: Sequence[Path]) -> list[xr.DataArray]:
     return [series for archive in archives for series in open_archive(archive)]
 
 
+def open_splits(
+    train: Sequence[Path], validation: Sequence[Path], hold_out: float = 0.2
+) -> tuple[list[xr.DataArray], list[xr.DataArray]]:
+    """The series to train on and those to validate on.
+
+    Without archives for validation, whole events of the training archives are held out.
+
+    Raises:
+        ConfigurationError: frames in both, or no second event to hold out.
+    """
+    series = open_series(train)
+    if not validation:
+        split = split_by_event(series, {"train": 1.0 - hold_out, "validation": hold_out})
+        return split["train"], split["validation"]
+    held = open_series(validation)
+    check_disjoint(series, held)
+    return series, held
+
+
 def train_autoencoder(
     preset: Preset, train: Sequence[Path], validation: Sequence[Path], out: Path, *, resume: bool = False
 ) -> Path:
@@ -66,7 +86,7 @@ def train_autoencoder(
 
     Args:
         preset: sizes, loss and optimisation.
-        train, validation: archives.
+        train, validation: archives; without any for validation a fifth of the events is held out.
         out: folder of the run: checkpoint, logs, `model/`.
         resume: go on from the run's last checkpoint.
     """
@@ -78,7 +98,7 @@ def train_autoencoder(
     def export() -> None:
         write_weights(out / MODEL, config, module.network.state_dict())
 
-    data = FrameData(preset, open_series(train), open_series(validation))
+    data = FrameData(preset, *open_splits(train, validation))
     _write_preset(out, preset)
     fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
@@ -107,7 +127,7 @@ def train_denoiser(
 
     Args:
         preset: sizes, objective and optimisation.
-        train, validation: archives.
+        train, validation: archives; without any for validation a fifth of the events is held out.
         autoencoder: run of `train_autoencoder`.
         out: folder of the run: latent cache, checkpoint, logs, pictures, `model/`.
         resume: go on from the run's last checkpoint.
@@ -121,7 +141,7 @@ def train_denoiser(
     if weights.autoencoder != preset.autoencoder or weights.scaling != preset.scaling:
         raise ConfigurationError(f"the autoencoder in {autoencoder} is not the preset's")
     lightning.seed_everything(optimisation.seed, verbose=False)
-    train_series = open_series(train)
+    train_series, validation_series = open_splits(train, validation)
     model = _model_config(preset, out.name, train_series).build()
     model.autoencoder.load_state_dict(network.state_dict())
     model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -130,7 +150,7 @@ def train_denoiser(
     train_index = preset.window.build_index(train_series, **size)
     _measure_latents(model, train_index, optimisation.seed)
     train_cache = caches.build("train", train_index)
-    validation_cache = caches.build("validation", preset.window.build_index(open_series(validation), **size))
+    validation_cache = caches.build("validation", preset.window.build_index(validation_series, **size))
     if preset.diffusion.target == "residual":
         sample = range(0, len(train_cache), max(len(train_cache) // 500, 1))
         slope, offset, deviation = residual_statistics(train_cache, sample)
