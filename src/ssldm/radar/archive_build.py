@@ -7,7 +7,6 @@ from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
@@ -26,7 +25,7 @@ from ssldm.config import Config
 from ssldm.errors import ObservationError
 from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
 from ssldm.radar.formats.protocol import ReadOptions
-from ssldm.radar.isolation import in_a_process, process_context
+from ssldm.radar.isolation import in_a_process, process_pool
 from ssldm.radar.open import read_item
 from ssldm.radar.provenance import provenance
 from ssldm.radar.regrid import Regridding
@@ -279,9 +278,11 @@ def _work(take: Take, names: Mapping[Item, str], workers: int | None) -> Iterato
                         del left[item]
                         yield item, result
         except BrokenProcessPool:
-            # A file crashed its reader: those in hand go again, each in a process of its own.
+            # A file crashed its reader: unless it was alone, those in hand go again, each in a process of its own.
+            alone = len(waiting) == 1
             for item in waiting.values():
-                yield item, _isolated(take, item, left.pop(item))
+                name = left.pop(item)
+                yield item, _crashed(item) if alone else _isolated(take, item, name)
 
 
 @contextmanager
@@ -291,7 +292,7 @@ def _executor(workers: int | None) -> Iterator[tuple[Executor, int]]:
         with ThreadPoolExecutor(_THREADS) as threads:
             yield threads, _THREADS
     else:
-        with ProcessPoolExecutor(workers, mp_context=process_context()) as processes:
+        with process_pool(workers) as processes:
             yield processes, workers
 
 
@@ -306,4 +307,8 @@ def _isolated(take: Take, item: Item, name: str) -> Result:
     try:
         return in_a_process(partial(take, item, name))
     except BrokenProcessPool:
-        return Refusal(item.url, f"{item.url}: damaged, its reader crashed")
+        return _crashed(item)
+
+
+def _crashed(item: Item) -> Refusal:
+    return Refusal(item.url, f"{item.url}: damaged, its reader crashed or never ended")

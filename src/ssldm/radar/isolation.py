@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
-from multiprocessing.context import BaseContext
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,13 +15,15 @@ import xarray as xr
 from ssldm.errors import ObservationError
 from ssldm.radar.open import open_radar
 from ssldm.radar.sources import Source
+from ssldm.radar.watchdog import begin_worker
 
 T = TypeVar("T")
 
 
-def process_context() -> BaseContext:
-    """How to start processes: by forking on Linux, which costs nothing, else afresh."""
-    return get_context("fork" if sys.platform == "linux" else "spawn")
+def process_pool(workers: int) -> ProcessPoolExecutor:
+    """Processes that end with this one; by forking on Linux, which costs nothing, else started afresh."""
+    context = get_context("fork" if sys.platform == "linux" else "spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
 
 
 def in_a_process(work: Callable[[], T]) -> T:
@@ -30,7 +32,7 @@ def in_a_process(work: Callable[[], T]) -> T:
     Raises:
         BrokenProcessPool: the process crashed.
     """
-    with ProcessPoolExecutor(1, mp_context=process_context()) as pool:
+    with process_pool(1) as pool:
         return pool.submit(work).result()
 
 
@@ -50,7 +52,8 @@ def open_isolated(
     try:
         return in_a_process(partial(_opened, source, until, frames))
     except BrokenProcessPool as error:
-        raise ObservationError(f"{source}: a damaged file crashed its reader") from error
+        named = source if isinstance(source, str | Path) else ", ".join(map(str, source))
+        raise ObservationError(f"{named}: damaged, its reader crashed or never ended") from error
 
 
 def _opened(source: Source, until: np.datetime64 | None, frames: int | None) -> xr.DataArray:

@@ -13,6 +13,7 @@ from ssldm.radar.formats.protocol import RadarFormat, ReadOptions
 from ssldm.radar.observations import check_observations
 from ssldm.radar.sources import Item, Source, resolve
 from ssldm.radar.units import ZRRelation
+from ssldm.radar.watchdog import watched
 
 # In the order of asking: the last takes whatever is NetCDF.
 FORMATS = (
@@ -92,7 +93,7 @@ def read_item(
             yield limited(store, options)
             return
         with item.local() as path:
-            yield from (limited(piece, options) for piece in recognise(path, format).read(path, options))
+            yield from watched(_pieces(path, options, format))
     except ObservationError as error:
         message = str(error)
         raise ObservationError(message if item.name in message else f"{item.url}: {message}") from error
@@ -100,6 +101,11 @@ def read_item(
         raise
     except Exception as error:  # whatever an importer raises on bytes it cannot make sense of
         raise ObservationError(f"{item.url}: cannot be read ({_first_line(error)})") from error
+
+
+def _pieces(path: Path, options: ReadOptions, name: str | None) -> Iterator[xr.DataArray]:
+    for piece in recognise(path, name).read(path, options):
+        yield limited(piece, options)
 
 
 def recognise(path: Path, name: str | None = None) -> RadarFormat:
