@@ -278,7 +278,7 @@ def _work(take: Take, names: Mapping[Item, str], workers: int | None) -> Iterato
                         del left[item]
                         yield item, result
         except BrokenProcessPool:
-            # A file crashed its reader: unless it was alone, those in hand go again, each in a process of its own.
+            # A file crashed its reader; if it was not alone, each in hand goes again in a process of its own.
             alone = len(waiting) == 1
             for item in waiting.values():
                 name = left.pop(item)

@@ -64,7 +64,7 @@ class WindowIndex:
         for number, data in enumerate(series):
             starts = _gap_free_starts(data["time"].values, frames, step_minutes)
             for coarsening in coarsenings:
-                wet, seen = _block_shares(data, coarsening)
+                wet, seen = self._block_shares(number, coarsening)
                 for start, row, column, wet_share in _fitting(wet, seen, starts, frames, size, observed):
                     windows.append(Window(number, start, row, column, coarsening))
                     weights.append(wet_share + dry_weight)
@@ -76,6 +76,17 @@ class WindowIndex:
         self.probability = self._balanced(np.asarray(weights))
         self._cumulative = np.cumsum(self.probability)
         self._number = {window: number for number, window in enumerate(windows)}
+
+    def _block_shares(self, number: int, coarsening: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Wet and observed share ``(time, rows, columns)`` of blocks of 64 coarsened pixels."""
+        data, block = self.series[number], _BLOCK * coarsening
+        shape = (data.sizes["time"], data.sizes["y"] // block, data.sizes["x"] // block)
+        wet, seen = np.zeros(shape), np.zeros(shape)
+        for i in range(shape[0] if 0 not in shape else 0):
+            (frame,) = self._frames.read(number, i, i + 1)
+            wet[i] = coarsen((frame >= _WET_MM_PER_HOUR).astype(np.float32), block)
+            seen[i] = coarsen(np.isfinite(frame).astype(np.float32), block)
+        return wet, seen
 
     def _balanced(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities: each product gets the same share, or the largest domain would drown the others."""
@@ -151,20 +162,6 @@ def _gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: f
     regular = np.diff(times) == np.timedelta64(round(step_minutes * 60), "s")
     run = np.concatenate([[0], np.cumsum(~regular)])
     return [i for i in range(len(times) - frames + 1) if run[i] == run[i + frames - 1]]
-
-
-def _block_shares(data: xr.DataArray, coarsening: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wet and observed share ``(time, rows, columns)`` of blocks of 64 coarsened pixels."""
-    block = _BLOCK * coarsening
-    shape = (data.sizes["time"], data.sizes["y"] // block, data.sizes["x"] // block)
-    wet, seen = np.zeros(shape), np.zeros(shape)
-    if 0 in shape:
-        return wet, seen
-    for i in range(shape[0]):
-        frame = data[i].values
-        wet[i] = coarsen((frame >= _WET_MM_PER_HOUR).astype(np.float32), block)
-        seen[i] = coarsen(np.isfinite(frame).astype(np.float32), block)
-    return wet, seen
 
 
 def _fitting(
