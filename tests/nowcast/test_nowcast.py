@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
-from radar_files import write_knmi
+from radar_files import write_knmi, write_mrms
 
 from ssldm.errors import ModelError, ObservationError
 from ssldm.nowcast.dataset import open_nowcast, write_nowcast
@@ -172,6 +172,24 @@ def test_files_are_georeferenced_and_repeatable(nowcaster: Nowcaster, tmp_path: 
     assert float(stored["lon"][0, 0]) == pytest.approx(0.0, abs=0.02)
     with pytest.raises(ObservationError, match="expected a nowcast"):
         open_nowcast(Path(__file__))
+
+
+def test_a_forecast_on_latitudes_and_longitudes_conforms_to_cf(nowcaster: Nowcaster, tmp_path: Path) -> None:
+    frames = simulate(4, (64, 64), seed=1).values
+    for minute, frame in zip((0, 5, 10, 15), frames, strict=True):
+        write_mrms(tmp_path, f"20190610-00{minute:02}00", (frame * 10).round())
+    observations = open_radar(tmp_path)
+    write_nowcast(nowcaster.nowcast(observations, members=1, steps=1), tmp_path / "a.nc")
+    checked = subprocess.run(
+        [CHECKER, "--test=cf:1.11", "--criteria=strict", tmp_path / "a.nc"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+    stored = open_nowcast(tmp_path / "a.nc")
+    assert float(stored["lat"][0, 0]) == pytest.approx(54.995, abs=1e-4)
+    assert float(stored["lon"][0, 0]) == pytest.approx(-129.995, abs=1e-4)
 
 
 def test_products_of_an_ensemble(nowcaster: Nowcaster, storm: xr.DataArray) -> None:

@@ -100,15 +100,17 @@ class Grid:
             }
         mapping = _grid_mapping(self.crs)
         names = {"y": "projection_y_coordinate", "x": "projection_x_coordinate"}
-        if mapping["grid_mapping_name"] == "latitude_longitude":
-            names = {}
+        projected = mapping["grid_mapping_name"] != "latitude_longitude"
         axes = {
             axis: (
                 axis,
                 values,
                 standard
-                | {"axis": axis.upper()}
-                | ({"standard_name": names[axis]} if names else {"long_name": f"{axis} of crs_wkt"}),
+                | (
+                    {"standard_name": names[axis], "axis": axis.upper()}
+                    if projected
+                    else {"long_name": f"{axis} in the projection of crs_wkt"}
+                ),
             )
             for axis, values in (("y", self.y), ("x", self.x))
         }
