@@ -18,7 +18,7 @@ from ssldm.radar import archive_build
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import BuildOptions, build_archive, build_simulated
 from ssldm.radar.archive_info import archive_info
-from ssldm.radar.archive_store import missing_times
+from ssldm.radar.archive_store import Frame, missing_times
 from ssldm.radar.open import open_radar
 from ssldm.radar.regrid import Regridding, crop, reproject, resample, thin
 
@@ -198,6 +198,15 @@ def test_a_reader_that_crashes_takes_only_its_file_along(knmi: Path) -> None:
     assert len(results) == 5
     assert results.pop("notes.txt").reason.endswith("its reader crashed or never ended")
     assert all(result == [] for result in results.values())
+
+
+def test_frames_that_grow_are_read_fewer_at_a_time(knmi: Path) -> None:
+    items = {item: str(number) for number, item in enumerate(archive_build.resolve(knmi))}
+
+    def take(_: object, name: str) -> list[Frame]:
+        return [Frame("series", int(name), "file", pixels=1 if name == "0" else 1 << 30)]
+
+    assert len(list(archive_build._work(take, items, None))) == len(items)
 
 
 def _busy_forever(*_: object) -> object:

@@ -269,7 +269,7 @@ def _work(take: Take, names: Mapping[Item, str], workers: int | None) -> Iterato
                 while left:
                     # Two for each worker, so that none waits for its next, where memory allows it.
                     most = 2 * size if affordable >= size else affordable
-                    for item, name in islice(queue, most - len(waiting)):
+                    for item, name in islice(queue, max(most - len(waiting), 0)):
                         waiting[pool.submit(take, item, name)] = item
                     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                         result = future.result()

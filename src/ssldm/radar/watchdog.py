@@ -16,7 +16,13 @@ _armed = threading.Event()
 
 
 def begin_worker() -> None:
-    """What a worker process does first: arm the limit, and end itself when its parent has ended."""
+    """What a worker process does first: arm the limit, and end itself when its parent has ended.
+
+    A forked process has none of its parent's threads, and dask would wait for them.
+    """
+    import dask
+
+    dask.config.set(scheduler="synchronous")
     _armed.set()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
