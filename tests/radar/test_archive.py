@@ -204,6 +204,7 @@ def test_frames_that_grow_are_read_fewer_at_a_time(knmi: Path) -> None:
     items = {item: str(number) for number, item in enumerate(archive_build.resolve(knmi))}
 
     def take(_: object, name: str) -> list[Frame]:
+        time.sleep(0.05 * int(name))  # so that the others are still under way when the second comes
         return [Frame("series", int(name), "file", pixels=1 if name == "0" else 1 << 30)]
 
     assert len(list(archive_build._work(take, items, None))) == len(items)
