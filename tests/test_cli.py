@@ -15,6 +15,7 @@ from test_nowcast import tiny_model
 
 from ssldm.cli import main
 from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.radar.archive import open_archive
 from ssldm.radar.simulation import simulate
 
 COMMAND = [sys.executable, "-m", "ssldm"]
@@ -106,6 +107,30 @@ def test_bad_options_are_refused_in_one_line(frames: list[Path], model: Path, tm
     refused(ssldm("nowcast", *frames), "--out")
     refused(ssldm("forecast"), "forecast")
     refused(ssldm("archive", "info", tmp_path / "none.zarr"), "none.zarr")
+
+
+def test_options_of_an_archive(frames: list[Path], tmp_path: Path) -> None:
+    archive = tmp_path / "a.zarr"
+    options = ["--step", 10, "--resolution", 2000, "--format", "knmi", "--attribute", "license=CC0-1.0"]
+    assert ssldm("archive", "build", *frames, archive, *options).returncode == 0
+    (data,) = open_archive(archive)
+    assert data.shape == (2, 32, 32)
+    assert data.attrs["license"] == "CC0-1.0"
+    picture = tmp_path / "a.png"
+    assert ssldm("archive", "info", archive, "--picture", picture).returncode == 0
+    assert picture.stat().st_size > 1000
+    refused(ssldm("archive", "build", *frames, archive, "--crop", "1,2,3"), "4 numbers for --crop")
+    refused(ssldm("archive", "build", *frames, tmp_path / "b.zarr", "--attribute", "x"), "NAME=TEXT", "'x'")
+    refused(ssldm("archive", "build", *frames, tmp_path / "b.zarr", "--format", "gif"), "one of the formats")
+    refused(ssldm("archive", "build", *frames, tmp_path / "b.zarr", "--crop", "90,0,91,1"), "pixels inside")
+    assert not list(tmp_path.glob("b.zarr*"))
+
+
+def test_simulated_archives_need_no_data(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zarr"
+    assert ssldm("archive", "simulate", archive, "--events", 2, "--frames", 3, "--size", 32).returncode == 0
+    assert open_archive(archive)[0].shape == (6, 32, 32)
+    refused(ssldm("archive", "simulate", archive), "expected a new archive")
 
 
 def test_archives_and_verification(tmp_path: Path, model: Path) -> None:

@@ -148,6 +148,13 @@ def test_weights_survive_being_saved(nowcaster: Nowcaster, storm: xr.DataArray, 
         Nowcaster.from_pretrained("nonesuch")
 
 
+def assert_conforms_to_cf(path: Path) -> None:
+    checked = subprocess.run(
+        [CHECKER, "--test=cf:1.11", "--criteria=strict", path], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
 def test_files_are_georeferenced_and_repeatable(nowcaster: Nowcaster, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for i, frame in enumerate(simulate(4, (64, 72), seed=2).values):
@@ -156,13 +163,7 @@ def test_files_are_georeferenced_and_repeatable(nowcaster: Nowcaster, tmp_path: 
     for name in ("a.nc", "b.nc"):
         write_nowcast(nowcaster.nowcast(observations, members=2, steps=1), tmp_path / name)
     assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
-    checked = subprocess.run(
-        [CHECKER, "--test=cf:1.11", "--criteria=strict", tmp_path / "a.nc"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout
+    assert_conforms_to_cf(tmp_path / "a.nc")
     stored = open_nowcast(tmp_path / "a.nc")
     np.testing.assert_array_equal(stored["y"], observations["y"])
     assert stored["crs"].attrs["crs_wkt"] == observations["crs"].attrs["crs_wkt"]
@@ -180,13 +181,7 @@ def test_a_forecast_on_latitudes_and_longitudes_conforms_to_cf(nowcaster: Nowcas
         write_mrms(tmp_path, f"20190610-00{minute:02}00", (frame * 10).round())
     observations = open_radar(tmp_path)
     write_nowcast(nowcaster.nowcast(observations, members=1, steps=1), tmp_path / "a.nc")
-    checked = subprocess.run(
-        [CHECKER, "--test=cf:1.11", "--criteria=strict", tmp_path / "a.nc"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert checked.returncode == 0, checked.stdout
+    assert_conforms_to_cf(tmp_path / "a.nc")
     stored = open_nowcast(tmp_path / "a.nc")
     assert float(stored["lat"][0, 0]) == pytest.approx(54.995, abs=1e-4)
     assert float(stored["lon"][0, 0]) == pytest.approx(-129.995, abs=1e-4)

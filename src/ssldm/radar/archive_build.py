@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.config import Config
-from ssldm.errors import ObservationError
+from ssldm.errors import ObservationError, SsldmError
 from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.isolation import in_a_process, process_pool
@@ -84,6 +84,8 @@ class Summary:
                     f"{label}: {series.identical} frames came twice with the same values, "
                     f"{series.conflicting} with others (the first was kept)"
                 )
+            if series.template.attrs.get("license", "unknown") == "unknown":
+                yield f"{label}: its licence is not known; state it with --attribute license=SPDX-IDENTIFIER"
         for refusal in self.refused:
             yield f"refused {refusal.reason}"
 
@@ -124,20 +126,23 @@ def build_archive(
     resumed = len(items) - len(todo)
     take = partial(_take, options=options, folder=aside / "frames")
     refused = []
-    for item, result in progress(_work(take, {item: names[item] for item in todo}, workers), len(todo)):
-        if isinstance(result, Refusal):
-            if options.strict or len(items) == 1:
-                _remove_if_empty(aside, journal)
+    try:
+        for item, result in progress(_work(take, {item: names[item] for item in todo}, workers), len(todo)):
+            if not isinstance(result, Refusal):
+                journal.add(names[item], result)
+            elif options.strict or len(items) == 1:
                 raise ObservationError(result.reason)
-            refused.append(result)
-        else:
-            journal.add(names[item], result)
-    frames = [frame for item in items for frame in journal.done.get(names[item], ())]
-    if not frames:
-        _remove_if_empty(aside, journal)
-        if refused:
+            else:
+                refused.append(result)
+        frames = [frame for item in items for frame in journal.done.get(names[item], ())]
+        if refused and not frames:
             raise ObservationError(f"expected radar files, refused all {len(refused)}: {refused[0].reason}")
-        raise ObservationError(f"expected frames between {options.start} and {options.end}, found none")
+        if not frames:
+            raise ObservationError(f"expected frames between {options.start} and {options.end}, found none")
+    except SsldmError:
+        if not any(journal.done.values()):
+            shutil.rmtree(aside, ignore_errors=True)
+        raise
     series = collect(aside / "frames", frames)
     extra = provenance(options.model_dump_json(exclude_defaults=True), len(items))
     extra["refused_files"] = json.dumps([asdict(refusal) for refusal in refused])
@@ -218,11 +223,6 @@ class _Journal:
         self.done[name] = list(frames)
         with self.path.open("a") as file:
             file.write(json.dumps([name, [list(asdict(frame).values()) for frame in frames]]) + "\n")
-
-
-def _remove_if_empty(aside: Path, journal: _Journal) -> None:
-    if not any(journal.done.values()):
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _take(item: Item, name: str, *, options: BuildOptions, folder: Path) -> list[Frame] | Refusal:

@@ -10,12 +10,12 @@ import xarray as xr
 
 from ssldm.errors import ObservationError
 from ssldm.radar.formats.fmi_pgm import PRODUCT, RELATION
-from ssldm.radar.formats.protocol import ReadOptions, check_frame, matched, rate_of_decibel
+from ssldm.radar.formats.protocol import ReadOptions, check_frame, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 
 NAME = "fmi_geotiff"
-_FILE_NAME = re.compile(r"(?P<time>\d{12})_")
+_FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
 _UNOBSERVED, _NO_ECHO = 255, 0
 
 
@@ -28,8 +28,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame; dBZ = value / 2 - 32, 0 is no echo, 255 unobserved; its time stands in the file name."""
     import rasterio
 
-    name = _FILE_NAME.match(path.name)
-    found = matched(name and name.groupdict(), "201609281445_FINUTM.tif", path.name)
+    found = parts_of_name(_FILE_NAME, path, "201609281445_FINUTM.tif")
     with rasterio.open(path) as file:
         shape = check_frame(file.shape)
         if file.crs is None or file.dtypes[0] != "uint8":

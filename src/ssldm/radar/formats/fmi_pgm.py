@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, matched, rate_of_decibel
+from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.quiet_pysteps import pysteps_module
@@ -22,7 +22,7 @@ PRODUCT = Product(
     "FI-FMI-rainfall_rate",
 )
 RELATION = ZRRelation(a=223.0, b=1.53)
-_FILE_NAME = re.compile(r"(?P<time>\d{12})_")
+_FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
 _NO_ECHO = -32.0
 
 
@@ -35,8 +35,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame; its time stands in the file name."""
     from PIL import Image
 
-    name = _FILE_NAME.match(path.name)
-    found = matched(name and name.groupdict(), "201609281445_fmi….pgm", path.name)
+    found = parts_of_name(_FILE_NAME, path, "201609281445_fmi….pgm")
     with Image.open(path) as image:
         check_frame(image.size[::-1])
     importer = pysteps_module("io.importers").import_fmi_pgm

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import Product, ReadOptions, matched, rate_of_decibel
+from ssldm.radar.formats.protocol import Product, ReadOptions, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation
@@ -19,7 +19,7 @@ from ssldm.radar.units import ZRRelation
 NAME = "hko7"
 PRODUCT = Product("HKO-7 CAPPI reflectivity", "Hong Kong Observatory", "unknown", "HK-HKO-rainfall_rate")
 RELATION = ZRRelation(a=58.53, b=1.56)
-_FILE_NAME = re.compile(r"RAD(?P<time>\d{12})\.png", re.IGNORECASE)
+_FILE_NAME = re.compile(r"^RAD(?P<time>\d{12})\.png$", re.IGNORECASE)
 _SIDE_METRES = 512_000.0
 _SIZE = (480, 480)
 _IMAGES, _MASKS = "radarPNG", "radarPNG_mask"
@@ -38,8 +38,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """
     from PIL import Image
 
-    name = _FILE_NAME.fullmatch(path.name)
-    found = matched(name and name.groupdict(), "RAD091209010000.png", path.name)
+    found = parts_of_name(_FILE_NAME, path, "RAD091209010000.png")
     with Image.open(path) as image:
         if image.size[::-1] != _SIZE:
             raise ObservationError(f"expected {_SIZE[0]}×{_SIZE[1]} pixels, found {image.size[::-1]}")

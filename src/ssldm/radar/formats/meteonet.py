@@ -16,13 +16,13 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ssldm.errors import NotGeoreferenced, ObservationError
-from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, matched, rate_of_decibel
+from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation, rate_of_accumulation
 
 NAME = "meteonet"
-_FILE_NAME = re.compile(r"(?P<kind>rainfall|reflectivity)_.*?(?P<zone>[A-Z]{2})_\d{4}")
+_FILE_NAME = re.compile(r"^(?P<kind>rainfall|reflectivity)_.*?(?P<zone>[A-Z]{2})_\d{4}")
 _MINUTES = 5.0
 _UNOBSERVED = {"rainfall": -1, "reflectivity": 255}
 _MAX_DATES_BYTES = 1 << 22
@@ -42,8 +42,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
 
     The grid comes from ``radar_coords_ZONE.npz`` in the same folder; without it the data have none.
     """
-    name = _FILE_NAME.match(path.name)
-    found = matched(name and name.groupdict(), "rainfall_NW_2016_08.3.npz", path.name)
+    found = parts_of_name(_FILE_NAME, path, "rainfall_NW_2016_08.3.npz")
     kind = found["kind"]
     relation = options.zr or ZRRelation() if kind == "reflectivity" else None
     product = Product(

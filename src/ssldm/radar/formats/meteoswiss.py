@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import Product, ReadOptions, matched
+from ssldm.radar.formats.protocol import Product, ReadOptions, parts_of_name
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.quiet_pysteps import pysteps_module
@@ -31,8 +31,7 @@ def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame; its time stands in the file name (year, day of the year, hour, minute)."""
     from PIL import Image
 
-    name = _FILE_NAME.search(path.name)
-    found = matched(name and name.groupdict(), "AQC151351545F_00005.801.gif", path.name)
+    found = parts_of_name(_FILE_NAME, path, "AQC151351545F_00005.801.gif")
     with Image.open(path) as image:
         if image.size[::-1] != _SIZE:
             raise ObservationError(f"expected a {_SIZE[0]}×{_SIZE[1]} image, found {image.size[::-1]}")

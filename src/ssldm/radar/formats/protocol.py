@@ -1,6 +1,7 @@
 """What a radar format is to the rest of the package."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -98,12 +99,12 @@ def text(value: Any) -> str:
     return item.decode() if isinstance(item, bytes) else str(item)
 
 
-def matched(groups: Mapping[str, str] | None, expected: str, found: str) -> Mapping[str, str]:
-    """The groups of a file-name pattern.
+def parts_of_name(pattern: re.Pattern[str], path: Path, example: str) -> dict[str, str]:
+    """The named groups of a pattern found in a file's name.
 
     Raises:
-        ObservationError: the name did not match.
+        ObservationError: the name is not like ``example``.
     """
-    if groups is None:
-        raise ObservationError(f"expected a file name like {expected}, found {found}")
-    return groups
+    if (found := pattern.search(path.name)) is None:
+        raise ObservationError(f"expected a file name like {example}, found {path.name}")
+    return found.groupdict()

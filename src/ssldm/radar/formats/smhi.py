@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, matched, rate_of_decibel
+from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation
@@ -22,7 +22,7 @@ PRODUCT = Product(
     "SE-SMHI-rainfall_rate",
 )
 _STAMP = r"\d{4}(?:_\d\d){4}"
-_FILE_NAME = re.compile(rf"(?P<start>{_STAMP})(?P<end>{_STAMP})(?P<place>f\d+)\.npy")
+_FILE_NAME = re.compile(rf"^(?P<start>{_STAMP})(?P<end>{_STAMP})(?P<place>f\d+)\.npy$")
 _PIXEL = 2000.0
 _MAX_FRAMES = 2000
 
@@ -37,8 +37,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
 
     dBZ = 0.4 · value - 30 with 0 for no echo; the grid is local to the tile (2 km pixels).
     """
-    name = _FILE_NAME.fullmatch(path.name)
-    found = matched(name and name.groupdict(), "<start><end>f1.npy", path.name)
+    found = parts_of_name(_FILE_NAME, path, "<start><end>f1.npy")
     stored = np.load(path, allow_pickle=False, mmap_mode="r")
     if stored.ndim != 3 or stored.dtype != np.uint8:
         raise ObservationError(f"expected uint8 (y, x, time), found {stored.dtype} {stored.shape}")
