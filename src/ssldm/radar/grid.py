@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,7 +16,8 @@ from ssldm.radar.units import FloatArray
 
 GRID_MAPPING = "crs"
 _SPHERE_METRES = 6_371_229.0
-_ROWS_AT_ONCE = 256
+_ROWS_AT_ONCE = 128
+_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,14 @@ def latitude_longitude(data: xr.DataArray | xr.Dataset) -> dict[str, xr.Variable
     )
     x, y = data["x"].values, data["y"].values
     lon, lat = (np.empty((len(y), len(x)), np.float32) for _ in range(2))
-    # Large domains by blocks of rows, or the arrays in between would be the largest of all.
-    for first in range(0, len(y), _ROWS_AT_ONCE):
+
+    def fill(first: int) -> None:
         rows = slice(first, first + _ROWS_AT_ONCE)
         lon[rows], lat[rows] = transformer.transform(*np.meshgrid(x, y[rows]))
+
+    # Large domains by blocks of rows, or the arrays in between would be the largest of all.
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(fill, range(0, len(y), _ROWS_AT_ONCE)))
     return {
         "lat": xr.Variable(("y", "x"), lat, {"standard_name": "latitude", "units": "degrees_north"}),
         "lon": xr.Variable(("y", "x"), lon, {"standard_name": "longitude", "units": "degrees_east"}),
