@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.nowcast.nowcaster import Nowcaster, OnStart
 from ssldm.plotting import plot_nowcast
-from ssldm.radar.observations import NAME, pixel_size
+from ssldm.radar.observations import NAME
 from ssldm.radar.simulation import simulate
 from ssldm.verification.baselines import BASELINES, BaselineName, Setting
 from ssldm.verification.hindcast import verify
@@ -27,14 +27,7 @@ def run_demo(
     storm = simulate(config.context_frames + config.lead_frames, seed=seed, step_minutes=config.step_minutes)
     context = storm.isel(time=slice(0, config.context_frames))
     forecast = nowcaster.nowcast(context, members=members, seed=seed, on_start=on_start)
-    setting = Setting(
-        context.values,
-        lead_frames=config.lead_frames,
-        members=members,
-        seed=seed,
-        step_minutes=config.step_minutes,
-        pixel_km=pixel_size(context) / 1000.0,
-    )
+    setting = Setting.of(context, lead_frames=config.lead_frames, members=members, seed=seed)
     forecasts = {"ssldm": forecast[NAME].values} | {name: BASELINES[name](setting) for name in _BASELINES}
     table, _ = verify(
         {name: partial(_given, members) for name, members in forecasts.items()},

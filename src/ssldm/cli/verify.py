@@ -81,18 +81,10 @@ def _forecaster(nowcaster: "Nowcaster", members: int, steps: int, seed: int) -> 
 
 
 def _baseline(name: "BaselineName", nowcaster: "Nowcaster", members: int, seed: int) -> "Contestant":
-    from ssldm.radar.observations import pixel_size
     from ssldm.verification.baselines import BASELINES, Setting
 
     def forecast(context: "xr.DataArray") -> "object":
-        setting = Setting(
-            context.values,
-            lead_frames=nowcaster.config.lead_frames,
-            members=members,
-            seed=seed,
-            step_minutes=nowcaster.config.step_minutes,
-            pixel_km=pixel_size(context) / 1000.0,
-        )
-        return BASELINES[name](setting)
+        lead_frames = nowcaster.config.lead_frames
+        return BASELINES[name](Setting.of(context, lead_frames=lead_frames, members=members, seed=seed))
 
     return forecast  # type: ignore[return-value]

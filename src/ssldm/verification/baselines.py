@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.radar.motion import estimate_motion, extrapolate
+from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.quiet_pysteps import pysteps_module
 
 Field = NDArray[np.float32]
@@ -35,6 +37,18 @@ class Setting:
     seed: int
     step_minutes: float
     pixel_km: float
+
+    @classmethod
+    def of(cls, context: xr.DataArray, *, lead_frames: int, members: int, seed: int) -> "Setting":
+        """The setting of observations ``(time, y, x)``, whose time step and pixel size it takes."""
+        return cls(
+            context.values,
+            lead_frames=lead_frames,
+            members=members,
+            seed=seed,
+            step_minutes=float(time_step(context) / np.timedelta64(1, "m")),
+            pixel_km=pixel_size(context) / 1000.0,
+        )
 
 
 Baseline = Callable[[Setting], Field]
