@@ -130,6 +130,17 @@ def test_nothing_but_refused_files_is_an_error(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
+def test_a_file_system_without_links_is_no_obstacle(
+    knmi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    build_archive(knmi, tmp_path / "a.zarr")
+    xr.testing.assert_equal(*open_archive(tmp_path / "a.zarr"), open_radar(knmi))
+
+
 def test_missing_times_fill_the_gaps_of_the_most_frequent_step() -> None:
     minutes = np.array([0, 5, 10, 25, 30, 35, 45])
     times = np.datetime64("2020-01-01", "ns") + minutes * np.timedelta64(1, "m")

@@ -82,6 +82,7 @@ def test_urls_are_fetched(files: Path, server: str) -> None:
     data = open_radar(f"{server}/in/{name}")
     xr.testing.assert_identical(data, open_radar(files / name))
     xr.testing.assert_identical(open_isolated(f"{server}/in/{name}"), data)
+    xr.testing.assert_identical(open_radar(f"{server}/in/{name}?version=2"), data)
     with pytest.raises(ObservationError, match="nothing at http"):
         open_radar(f"{server}/in/none.h5")
 

@@ -129,11 +129,14 @@ def _header(data: xr.DataArray) -> dict[str, Any]:
 def collect(folder: Path, frames: Sequence[Frame]) -> list[Series]:
     """The series that frames belong to: sorted, each time once, with what is missing in between."""
     series = []
-    for key in dict.fromkeys(frame.series for frame in frames):
+    by_series: dict[str, list[Frame]] = {}
+    for frame in frames:
+        by_series.setdefault(frame.series, []).append(frame)
+    for key, members in by_series.items():
         header = json.loads((folder / key / "series.json").read_text())
         template = observations_like(header["y"], header["x"], header["crs"], header["attributes"])
         found = Series(template, [])
-        for frame in sorted((f for f in frames if f.series == key), key=lambda f: f.time):
+        for frame in sorted(members, key=lambda f: f.time):
             if found.frames and found.frames[-1].time == frame.time:
                 same = (folder / frame.file).read_bytes() == (folder / found.frames[-1].file).read_bytes()
                 found.identical += same
@@ -247,7 +250,14 @@ def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping
     for i, frame in enumerate(series.frames):
         place = chunks / str(i) / "0"
         place.mkdir(parents=True)
-        os.link(folder / frame.file, place / "0")
+        _link(folder / frame.file, place / "0")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
 
 
 def check_new(out: Path) -> None:

@@ -32,7 +32,8 @@ class Item:
     @property
     def name(self) -> str:
         """The file's own name; several products keep their time in it."""
-        return Path(self.url.split("::", maxsplit=1)[0]).name
+        inner = self.url.split("::", maxsplit=1)[0]
+        return Path(inner.split("?", maxsplit=1)[0] if inner.startswith("http") else inner).name
 
     @property
     def remote(self) -> bool:
@@ -113,12 +114,14 @@ def _remote(url: str) -> list[Item]:
     inner, separator, outer = url.partition("::")
     try:
         filesystem, path = fsspec.core.url_to_fs(url)
-        if any(filesystem.exists(f"{path.rstrip('/')}/{mark}") for mark in ZARR_MARKS):
+        # A question mark in a web address begins its query.
+        wild = any(c in path for c in ("*[" if inner.startswith("http") else "*?["))
+        if not wild and any(filesystem.exists(f"{path.rstrip('/')}/{mark}") for mark in ZARR_MARKS):
             return [Item(url)]
         if filesystem.isdir(path):
             paths = filesystem.ls(path, detail=False)
         else:
-            paths = filesystem.glob(path) if any(c in path for c in "*?[") else [path]
+            paths = filesystem.glob(path) if wild else [path]
         files = sorted(p for p in paths if filesystem.isfile(p))
     except Exception as error:
         raise ObservationError(f"{url}: cannot be reached ({type(error).__name__}: {error})") from error
