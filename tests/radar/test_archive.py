@@ -133,8 +133,12 @@ def test_nothing_but_refused_files_is_an_error(tmp_path: Path) -> None:
 def test_a_file_system_without_links_is_no_obstacle(
     knmi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError("no links here")
+    real = os.link
+
+    def refuse(source: Path, target: Path) -> None:
+        if "frames" in Path(source).parts:  # Zarr may do as it likes
+            raise OSError("no links here")
+        real(source, target)
 
     monkeypatch.setattr(os, "link", refuse)
     build_archive(knmi, tmp_path / "a.zarr")
