@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
@@ -18,6 +18,7 @@ from ssldm.radar.motion import extrapolate
 from ssldm.radar.windows import WindowIndex, turn
 
 MANIFEST = "manifest.json"
+_SAVE_EVERY = 16
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Encode = Callable[[Tensor], Tensor]
 
@@ -97,7 +98,7 @@ def build_cache(
     workers: int = 0,
     progress: Progress = lambda items, _: items,
 ) -> LatentCache:
-    """The cache in ``folder``, computed unless one of the same identity is there already.
+    """The cache in ``folder``, computed unless one of the same identity is there already, or part of it.
 
     Args:
         windows: what to encode.
@@ -108,14 +109,13 @@ def build_cache(
         keep_rate: keep the rain rates, for validation.
         keep_pixels: keep the context frames, for the pixel-space conditions.
     """
-    manifest_path = folder / MANIFEST
-    if manifest_path.exists() and json.loads(manifest_path.read_text())["identity"] == identity:
-        return LatentCache(folder)
-    manifest_path.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, NDArray[Any]] = {}
-    loader = DataLoader(windows, batch_size=1, num_workers=workers)
-    for n, window in enumerate(progress(loader, len(windows))):
+    done, names = _done(folder, identity)
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="r+") for name in names
+    }
+    loader = DataLoader(Subset(windows, range(done, len(windows))), batch_size=1, num_workers=workers)
+    for n, window in enumerate(progress(loader, len(loader)) if len(loader) else (), start=done):
         example = _encode_window(window, encode, windows.context_frames, stride)
         if keep_rate:
             example["rate"] = window["rate"][0]
@@ -131,13 +131,25 @@ def build_cache(
                     shape=(len(windows), *value.shape),
                 )
             arrays[name][n] = value.numpy()
-    for array in arrays.values():
-        array.flush()  # type: ignore[attr-defined]
-    manifest = {"identity": identity, "count": len(windows), "arrays": sorted(arrays)}
-    partial = manifest_path.with_suffix(".partial")
-    partial.write_text(json.dumps(manifest))
-    partial.rename(manifest_path)
+        if (n + 1) % _SAVE_EVERY == 0 or n + 1 == len(windows):
+            for array in arrays.values():
+                array.flush()  # type: ignore[attr-defined]
+            manifest = {"identity": identity, "count": len(windows), "done": n + 1, "arrays": sorted(arrays)}
+            partial = folder / f"{MANIFEST}.partial"
+            partial.write_text(json.dumps(manifest))
+            partial.rename(folder / MANIFEST)
     return LatentCache(folder)
+
+
+def _done(folder: Path, identity: dict[str, Any]) -> tuple[int, list[str]]:
+    """How many windows of a cache of this identity are there already, and in which arrays."""
+    path = folder / MANIFEST
+    if path.exists():
+        manifest = json.loads(path.read_text())
+        if manifest["identity"] == identity:
+            return manifest["done"], manifest["arrays"]
+        path.unlink()
+    return 0, []
 
 
 def _encode_window(
