@@ -16,8 +16,8 @@ archive() { # NAME SOURCE [OPTION...]
 
 archive knmi-train "$data/knmi_h5" --end 2010-08-26T05:30
 archive knmi-validation "$data/knmi_h5" --start 2010-08-26T05:35
-archive smhi-train "$data/smhi_npy/2021_05_11_*" --end 2021-05-11T17:25
-archive smhi-validation "$data/smhi_npy/2021_05_11_*" --start 2021-05-11T17:30
+archive smhi-train "$data/smhi_npy/2021_05_11_*" --end 2021-05-11T17:30
+archive smhi-validation "$data/smhi_npy/2021_05_11_*" --start 2021-05-11T17:35
 archive meteoswiss-train "$data/mch_gif/20150515"
 archive fmi-train "$data/fmi_pgm"
 

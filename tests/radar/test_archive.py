@@ -19,6 +19,7 @@ from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import BuildOptions, build_archive, build_simulated
 from ssldm.radar.archive_info import archive_info
 from ssldm.radar.archive_store import Frame, missing_times
+from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.open import open_radar
 from ssldm.radar.regrid import Regridding, crop, reproject, resample, thin
 
@@ -83,6 +84,45 @@ def test_each_place_is_a_series_of_its_own(tmp_path: Path) -> None:
     assert second.wet_by_month == {"2021-05": 1.0}
     # 150 is 30 dBZ, 2.7 mm/h: the class from 2 to 5.
     np.testing.assert_array_equal(second.histogram, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0])
+
+
+def test_an_archive_of_several_places_is_a_source_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for place in ("f1", "f2"):
+        write_smhi(tmp_path / "in", np.zeros((4, 4, 2), np.uint8), place=place)
+    build_archive(tmp_path / "in", tmp_path / "a.zarr")
+    summary = build_archive(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    assert [member.group for member in summary.series] == ["f1", "f2"]
+
+
+def test_archives_of_others_are_limited_to_what_nature_does(tmp_path: Path) -> None:
+    rate = np.array([[[5000.0, -1.0], [1800.0, 3.0]]], np.float32)
+    dataset = xr.Dataset(
+        {"rainfall_rate": (("time", "y", "x"), rate, {"units": "mm h-1", "standard_name": "rainfall_flux"})},
+        coords={"time": [np.datetime64("2020-01-01", "ns")], "y": [1.0, 0.0], "x": [0.0, 1.0]},
+    )
+    dataset.to_zarr(tmp_path / "a.zarr")
+    (data,) = open_archive(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(data.values, [[[np.nan, np.nan], [np.nan, 3.0]]])
+    build_archive(tmp_path / "a.zarr", tmp_path / "b.zarr", BuildOptions(read=ReadOptions(max_rate=3000.0)))
+    (data,) = open_archive(tmp_path / "b.zarr")
+    np.testing.assert_array_equal(data.values, [[[np.nan, np.nan], [1800.0, 3.0]]])
+
+
+def test_two_builds_of_one_archive_are_kept_apart(knmi: Path, tmp_path: Path) -> None:
+    other = archive_build._lock(tmp_path / "a.zarr.partial")
+    with other, pytest.raises(ObservationError, match="another build"):
+        build_archive(knmi, tmp_path / "a.zarr")
+    build_archive(knmi, tmp_path / "a.zarr")
+
+
+def test_an_archive_may_lie_among_its_sources(knmi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_build, "write_store", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        build_archive(knmi, knmi / "a.zarr")
+    monkeypatch.undo()
+    summary = build_archive(knmi, knmi / "a.zarr")
+    assert (len(summary.series[0].frames), summary.refused) == (4, [])
 
 
 def test_products_in_one_folder_are_kept_apart(tmp_path: Path) -> None:
@@ -322,6 +362,24 @@ def test_regridding_is_part_of_a_build(knmi: Path, tmp_path: Path) -> None:
     )
     (data,) = open_archive(tmp_path / "a.zarr")
     assert data.shape == (2, 3, 4)
+
+
+def test_long_simulated_storms_are_events_too(tmp_path: Path) -> None:
+    from ssldm.radar.splits import events
+
+    build_simulated(tmp_path / "a.zarr", events=3, frames=30, shape=(8, 8), step_minutes=60.0)
+    series = open_archive(tmp_path / "a.zarr")
+    assert series[0].sizes["time"] == 90
+    assert len(events(series)) == 3
+
+
+def test_reprojected_grids_share_their_pixels_and_end_where_the_data_do(tmp_path: Path) -> None:
+    path = write_knmi(tmp_path, "2010-08-26T03:00", np.full((10, 10), 100))
+    coarse = reproject(open_radar(path), None, 3000.0)
+    assert np.isfinite(coarse.values).sum() < coarse.size
+    np.testing.assert_allclose(coarse.values[np.isfinite(coarse.values)], 12.0, rtol=1e-5)
+    other = reproject(open_radar(path).isel(x=slice(1, None)), None, 3000.0)
+    assert set(np.round(other["x"].values)) <= set(np.round(coarse["x"].values))
 
 
 def test_simulated_archives_are_events_a_day_apart(tmp_path: Path) -> None:

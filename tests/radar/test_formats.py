@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -12,6 +13,7 @@ from radar_files import (
     write_hko7,
     write_knmi,
     write_meteonet,
+    write_meteoswiss,
     write_mrms,
     write_odim,
     write_radolan,
@@ -277,3 +279,60 @@ def test_a_format_can_be_named(tmp_path: Path) -> None:
         open_radar(path, format="knmi")
     with pytest.raises(ConfigurationError, match="expected one of the formats"):
         open_radar(path, format="punched-card")
+
+
+def test_smhi_windows_of_either_kind_follow_each_other(tmp_path: Path) -> None:
+    """The first window of a day names its first frame as its start, the others the last one before it."""
+    first = np.zeros((2, 2, 20), np.uint8)
+    np.save(tmp_path / "2017_02_06_09_152017_02_06_10_50f1.npy", first)
+    np.save(tmp_path / "2017_02_06_10_502017_02_06_12_30f1.npy", first)
+    times = open_radar(tmp_path)["time"].values
+    assert str(times[0])[:16] == "2017-02-06T09:15"
+    assert str(times[-1])[:16] == "2017-02-06T12:30"
+    assert set(np.diff(times)) == {np.timedelta64(5, "m")}
+    np.save(tmp_path / "2017_02_06_12_302017_02_06_14_30f1.npy", first)
+    with pytest.raises(ObservationError, match="expected 20 frames five minutes apart"):
+        open_radar(tmp_path)
+
+
+def test_quantities_are_products_of_their_own(tmp_path: Path) -> None:
+    names = [
+        open_radar(write_odim(tmp_path, "20180824181500", np.zeros((2, 2)), quantity)).attrs["product"]
+        for quantity in ("RATE", "ACRR", "DBZH")
+    ]
+    assert names == ["OPERA RATE", "OPERA ACRR of 15 min", "OPERA DBZH"]
+    with pytest.raises(ObservationError, match="expected a time like"):
+        open_radar(write_odim(tmp_path, "201808241815", np.zeros((2, 2))))
+
+
+def test_other_quantities_of_knmi_are_refused(tmp_path: Path) -> None:
+    path = write_knmi(tmp_path, "2010-08-26T03:00", np.array([[62, 0]]))
+    with h5py.File(path, "a") as file:
+        file["image1"].attrs["image_geo_parameter"] = np.bytes_(b"HEIGHT_[KM]")
+    with pytest.raises(ObservationError, match="expected reflectivity or 16-bit precipitation"):
+        open_radar(path)
+    with h5py.File(path, "a") as file:
+        del file["image1/image_data"]
+        file["image1/image_data"] = np.array([[124, 255, 0]], np.uint8)
+        file["image1"].attrs["image_geo_parameter"] = np.bytes_(b"REFLECTIVITY_[DBZ]")
+    data = open_radar(path)
+    np.testing.assert_allclose(data.values, [[[zr(30.0), np.nan, 0.0]]], rtol=1e-5)
+    assert data.attrs["product"] == "KNMI reflectivity composite"
+
+
+def test_hourly_sums_of_meteoswiss_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ObservationError, match="expected a file name like"):
+        open_radar(write_meteoswiss(tmp_path, [0], "AQC151351545F_00060.801.gif"))
+
+
+def test_cf_axes_are_found_whatever_their_order() -> None:
+    rate = np.zeros((1, 3, 2))
+    rate[0, 2, 0] = 5.0  # x = 2, y = 0
+    dataset = xr.Dataset(
+        {"rainfall_rate": (("time", "x", "y"), rate, {"units": "mm h-1"})},
+        coords={"time": [np.datetime64("2020-01-01", "ns")], "x": [0.0, 1.0, 2.0], "y": [0.0, 1.0]},
+    )
+    data = open_radar(dataset)
+    assert data.shape == (1, 2, 3)
+    assert float(data.sel(x=2.0, y=0.0)[0]) == 5.0
+    assert float(data.sum()) == 5.0

@@ -55,6 +55,14 @@ def test_a_folder_is_read_with_what_lies_below_it(files: Path) -> None:
     assert open_radar([files / "later", str(files / "*.h5")]).sizes["time"] == 3
 
 
+def test_patterns_reach_below_and_match_folders(files: Path, tmp_path: Path) -> None:
+    (files / "later").mkdir()
+    write_knmi(files / "later", "2010-08-26T03:10", np.zeros((4, 4)))
+    assert open_radar(str(tmp_path / "**" / "*.h5")).sizes["time"] == 3
+    assert open_radar(str(tmp_path / "*")).sizes["time"] == 3
+    assert open_radar(f"file://{files}").sizes["time"] == 3
+
+
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
 def test_containers_are_folders(files: Path, tmp_path: Path, name: str) -> None:
     container = tmp_path / name

@@ -71,9 +71,10 @@ def test_corrected_windows_average_as_if_drawn_evenly() -> None:
     wetness = {window: float(index.read(window).mean()) for window in index.windows}
     evenly = np.mean(list(wetness.values()))
     drawn = [index.draw(rng) for _ in range(20_000)]
-    plain = np.mean([wetness[window] for window in drawn])
+    plain = np.mean([wetness[index.windows[window.number]] for window in drawn])
     weights = np.array([index.correction(window) for window in drawn])
-    corrected = np.average([wetness[window] for window in drawn], weights=weights)
+    at = [wetness[index.windows[window.number]] for window in drawn]
+    corrected = np.average(at, weights=weights)
     assert plain > 1.2 * evenly
     assert corrected == pytest.approx(evenly, rel=0.02)
     assert weights.mean() == pytest.approx(1.0, abs=0.05)
@@ -104,3 +105,20 @@ def test_the_same_seed_gives_the_same_windows_in_any_worker() -> None:
         other[n]
     assert (other[5]["rate"] == first).all()
     assert not (WindowDataset(index, 4, seed=4, count=8)[5]["rate"] == first).all()
+
+
+def test_windows_lie_anywhere_in_the_domain() -> None:
+    rate = np.broadcast_to(np.arange(100 * 90, dtype=np.float32).reshape(100, 90), (2, 100, 90))
+    index = WindowIndex([series(rate)], frames=2, size=64, step_minutes=5)
+    rng = np.random.default_rng(0)
+    drawn = [index.draw(rng) for _ in range(2000)]
+    assert {window.row for window in drawn} == set(range(33))
+    assert {window.column for window in drawn} == set(range(27))
+    for window in drawn[:20]:
+        assert index.read(window)[0, 0, 0] == rate[0, window.row, window.column]
+
+
+def test_windows_need_be_no_multiple_of_the_block() -> None:
+    index = WindowIndex([series(np.ones((1, 128, 128)))], frames=1, size=96, step_minutes=5)
+    rng = np.random.default_rng(0)
+    assert {index.read(index.draw(rng)).shape for _ in range(50)} == {(1, 96, 96)}

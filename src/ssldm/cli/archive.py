@@ -30,7 +30,7 @@ def build(
     start: Annotated[str | None, typer.Option(help="First time to take, UTC (2021-05-11T02:30).")] = None,
     end: Annotated[str | None, typer.Option(help="Last time to take, UTC.")] = None,
     step: Annotated[
-        float | None, typer.Option(help="Keep times that are multiples of so many minutes.")
+        float | None, typer.Option(min=1 / 60, help="Keep times at multiples of so many minutes.")
     ] = None,
     crop: Annotated[
         str | None, typer.Option(metavar="W,S,E,N", help="Box in degrees (metres without georeference).")
@@ -47,7 +47,9 @@ def build(
         list[str] | None,
         typer.Option(metavar="NAME=TEXT", help="Attribute of the archive: license, mlcast_created_by, …"),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; all processors if not given.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; all processors if not given.")
+    ] = None,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
     """Build an archive from native files; a build that was cut short goes on where it stopped."""
@@ -91,7 +93,7 @@ def build(
 
 
 def info(
-    archive: Annotated[Path, typer.Argument(help="An archive.")],
+    archive: Annotated[str, typer.Argument(help="An archive.")],
     picture: Annotated[Path | None, typer.Option(help="Write a quick look at it as PNG.")] = None,
 ) -> None:
     """Print period, step, gaps, grid, wet fraction by month and intensities of an archive."""

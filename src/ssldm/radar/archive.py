@@ -9,8 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.cf import open_store
-from ssldm.radar.formats.protocol import ReadOptions
+from ssldm.radar.formats.cf import groups_of, open_store
 
 
 def open_archive(path: Path | str) -> list[xr.DataArray]:
@@ -22,17 +21,8 @@ def open_archive(path: Path | str) -> list[xr.DataArray]:
     Raises:
         ObservationError: no archive at ``path``.
     """
-    import zarr
-
+    groups = groups_of(str(path))
     try:
-        root = zarr.open_group(str(path), mode="r")
-    except (FileNotFoundError, ValueError) as error:
-        raise ObservationError(f"expected an archive, found none at {path}") from error
-    groups = [None] if any(True for _ in root.arrays()) else sorted(name for name, _ in root.groups())
-    if not groups:
-        raise ObservationError(f"expected observations in the archive {path}, found nothing")
-    options = ReadOptions()
-    try:
-        return [open_store(str(path), group, options) for group in groups]
+        return [open_store(str(path), group) for group in groups]
     except ObservationError as error:
         raise ObservationError(f"{path}: {error}") from error

@@ -1,6 +1,7 @@
 """`build_archive`: native radar files of any number into one archive."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -31,6 +32,7 @@ from ssldm.radar.provenance import provenance
 from ssldm.radar.regrid import Regridding
 from ssldm.radar.simulation import simulate
 from ssldm.radar.sources import Item, Source, resolve
+from ssldm.radar.splits import EVENT_GAP
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -120,6 +122,19 @@ def build_archive(
     options = options or BuildOptions()
     items = resolve(sources)
     aside = out.with_name(f"{out.name}.partial")
+    with _lock(aside):
+        return _build(items, out, aside, options, attributes or {}, workers, progress)
+
+
+def _build(
+    items: Sequence[Item],
+    out: Path,
+    aside: Path,
+    options: BuildOptions,
+    attributes: Mapping[str, str],
+    workers: int | None,
+    progress: Progress,
+) -> Summary:
     journal = _Journal(aside, options)
     names = {item: journal.name(item) for item in items}
     todo = [item for item in items if names[item] not in journal.done]
@@ -138,7 +153,7 @@ def build_archive(
         if refused and not frames:
             raise ObservationError(f"expected radar files, refused all {len(refused)}: {refused[0].reason}")
         if not frames:
-            raise ObservationError(f"expected frames between {options.start} and {options.end}, found none")
+            raise ObservationError("expected frames in the period and at the steps asked for, found none")
     except SsldmError:
         if not any(journal.done.values()):
             shutil.rmtree(aside, ignore_errors=True)
@@ -146,7 +161,7 @@ def build_archive(
     series = collect(aside / "frames", frames)
     extra = provenance(options.model_dump_json(exclude_defaults=True), len(items))
     extra["refused_files"] = json.dumps([asdict(refusal) for refusal in refused])
-    write_store(aside / "store", aside / "frames", series, extra | dict(attributes or {}))
+    write_store(aside / "store", aside / "frames", series, extra | dict(attributes))
     check_new(out)
     (aside / "store").rename(out)
     shutil.rmtree(aside)
@@ -163,7 +178,7 @@ def build_simulated(
     progress: Progress = lambda items, _: items,
     **simulation: Any,
 ) -> None:
-    """Write an archive of simulated storms, each a day after the one before; memory holds one storm.
+    """Write an archive of simulated storms, a day apart (days, if they are long); memory holds one storm.
 
     The day follows from the seed, so that archives of other storms have other times.
 
@@ -179,17 +194,45 @@ def build_simulated(
     """
     check_new(out)
     aside = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    laid: list[Frame] = []
-    for event in progress(range(events), events):
-        storm = simulate(frames, shape, seed=seed + event, **simulation)
-        storm = storm.assign_coords(time=storm["time"] + np.timedelta64(seed + event, "D"))
-        storm.attrs["seed"] = seed
-        laid += lay_aside(aside / "frames", storm, series_key(storm), str(event), shape[0] * shape[1])
-    series = collect(aside / "frames", laid)
-    write_store(aside / "store", aside / "frames", series, provenance(f"{events} simulated storms", 0))
-    (aside / "store").rename(out)
-    shutil.rmtree(aside)
+    with _lock(aside):
+        laid: list[Frame] = []
+        days = -1
+        for event in progress(range(events), events):
+            storm = simulate(frames, shape, seed=seed + event, **simulation)
+            if days < 0:
+                length = storm["time"].values[-1] - storm["time"].values[0] + EVENT_GAP
+                days = int(length // np.timedelta64(1, "D")) + 1
+            storm = storm.assign_coords(time=storm["time"] + np.timedelta64((seed + event) * days, "D"))
+            storm.attrs["seed"] = seed
+            laid += lay_aside(aside / "frames", storm, series_key(storm), str(event), shape[0] * shape[1])
+        series = collect(aside / "frames", laid)
+        write_store(aside / "store", aside / "frames", series, provenance(f"{events} simulated storms", 0))
+        (aside / "store").rename(out)
+        shutil.rmtree(aside)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep other builds out of it.
+
+    Raises:
+        ObservationError: another build works in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows
+        pass
+    except OSError as error:
+        os.close(descriptor)
+        raise ObservationError(f"another build of the same archive is working in {folder}") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class _Journal:
@@ -201,8 +244,8 @@ class _Journal:
         identity = options.model_dump_json()
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         if not lines or lines[0] != identity:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             self.path.write_text(f"{identity}\n")
             lines = [identity]
         for line in lines[1:]:

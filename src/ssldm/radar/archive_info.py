@@ -74,7 +74,7 @@ class ArchiveInfo:
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 
-def archive_info(path: Path, progress: Progress = lambda items, _: items) -> Iterator[ArchiveInfo]:
+def archive_info(path: Path | str, progress: Progress = lambda items, _: items) -> Iterator[ArchiveInfo]:
     """What each series of an archive holds; every frame is read once.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ConfigurationError, ObservationError, SsldmError
-from ssldm.radar.formats.protocol import RadarFormat, ReadOptions
+from ssldm.radar.formats.protocol import RadarFormat, ReadOptions, limited
 from ssldm.radar.observations import check_observations
 from ssldm.radar.sources import Item, Source, resolve
 from ssldm.radar.units import ZRRelation
@@ -88,14 +88,16 @@ def read_item(
         ObservationError: an unknown or broken file.
     """
     options = options or ReadOptions()
+    local = item.url
     try:
         if item.remote and (store := _remote_store(item)) is not None:
             yield limited(store, options)
             return
         with item.local() as path:
+            local = str(path)
             yield from watched(_pieces(path, options, format))
     except ObservationError as error:
-        message = str(error)
+        message = str(error).replace(local, item.url)
         raise ObservationError(message if item.name in message else f"{item.url}: {message}") from error
     except SsldmError:
         raise
@@ -142,25 +144,10 @@ def _remote_store(item: Item) -> xr.DataArray | None:
 
     from ssldm.radar.formats.cf import open_store
 
+    if item.url.startswith("http") and not item.name.endswith(".zarr"):
+        return None  # asking a web server whether a file is a folder fetches the file
     filesystem, path = fsspec.core.url_to_fs(item.url)
-    return open_store(item.url, None, ReadOptions()) if filesystem.isdir(path) else None
-
-
-def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
-    """The same observations, rates above ``max_rate`` and below zero unobserved; the attributes say so."""
-    if data.attrs.get("max_rate") == options.max_rate:
-        return data
-    if data.chunks is None:
-        values = data.values
-        with np.errstate(invalid="ignore"):
-            wrong = (values > options.max_rate) | (values < 0.0)
-        if wrong.any():
-            data = data.copy(data=np.where(wrong, np.float32(np.nan), values))
-    else:
-        data = data.where((data >= 0.0) & (data <= options.max_rate))
-    return data.assign_attrs(
-        max_rate=options.max_rate, max_rate_comment="rates above max_rate (mm/h) are unobserved"
-    )
+    return open_store(item.url, None) if filesystem.isdir(path) else None
 
 
 def join(parts: Sequence[xr.DataArray]) -> xr.DataArray:

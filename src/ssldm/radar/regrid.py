@@ -115,7 +115,7 @@ def reproject(data: xr.DataArray, crs: str | None, resolution: float) -> xr.Data
         ObservationError: data without a projection.
         ConfigurationError: not a projection in metres.
     """
-    from rasterio.warp import Resampling, calculate_default_transform
+    from rasterio.warp import Resampling, aligned_target, calculate_default_transform
     from rasterio.warp import reproject as warp
 
     present = _wkt(data)
@@ -128,10 +128,16 @@ def reproject(data: xr.DataArray, crs: str | None, resolution: float) -> xr.Data
     transform, columns, rows = calculate_default_transform(
         present, target, width, height, left, bottom, right, top, resolution=resolution
     )
+    # Grids of one resolution and projection shall share their pixels.
+    transform, columns, rows = aligned_target(transform, columns, rows, resolution)
+    # A rim of unobserved pixels, or the average would take what lies outside for more of the same.
+    rim = int(np.ceil(resolution / pixel_size(data))) + 1
+    source = source @ source.translation(-rim, -rim)
     frames = []
     for values in data.values:
+        padded = np.pad(values, rim, constant_values=np.nan)
         parts = []
-        for part in (np.nan_to_num(values, nan=0.0), np.isfinite(values).astype(np.float32)):
+        for part in (np.nan_to_num(padded, nan=0.0), np.isfinite(padded).astype(np.float32)):
             mean = np.zeros((rows, columns), np.float32)
             warp(
                 part,

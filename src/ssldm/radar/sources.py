@@ -78,10 +78,12 @@ def resolve(source: Source) -> list[Item]:
 
 
 def _local(path: Path) -> list[Item]:
+    if not path.exists():
+        found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+        return list(dict.fromkeys(item for name in found for item in _local(Path(name))))
     if path.is_dir() and not _is_store(path):
         return [Item(str(p)) for p in sorted(_walk(path))]
-    found = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
-    return [item for p in found if p.is_file() or _is_store(p) for item in _contents(p)]
+    return _contents(path)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -90,9 +92,13 @@ def _walk(folder: Path) -> Iterator[Path]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and not _is_store(path):
-            yield from _walk(path)
-        elif not any(path.match(pattern) for pattern in _COMPANIONS):
+            yield from () if path.suffix == ".partial" else _walk(path)
+        elif not _is_companion(path.name):
             yield path
+
+
+def _is_companion(name: str) -> bool:
+    return any(Path(name).match(pattern) for pattern in _COMPANIONS)
 
 
 def _contents(path: Path) -> list[Item]:
@@ -118,11 +124,13 @@ def _remote(url: str) -> list[Item]:
         wild = any(c in path for c in ("*[" if inner.startswith("http") else "*?["))
         if not wild and any(filesystem.exists(f"{path.rstrip('/')}/{mark}") for mark in ZARR_MARKS):
             return [Item(url)]
-        if filesystem.isdir(path):
-            paths = filesystem.ls(path, detail=False)
+        if wild:
+            paths = [p for p in filesystem.glob(path) if filesystem.isfile(p)]
+        elif inner.startswith("http"):
+            paths = [path] if filesystem.exists(path) else []
         else:
-            paths = filesystem.glob(path) if wild else [path]
-        files = sorted(p for p in paths if filesystem.isfile(p))
+            paths = filesystem.find(path)
+        files = sorted(p for p in paths if not _is_companion(Path(p).name))
     except Exception as error:
         raise ObservationError(f"{url}: cannot be reached ({type(error).__name__}: {error})") from error
     protocol = inner.split("://", maxsplit=1)[0]

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -17,13 +17,17 @@ _WET_MM_PER_HOUR = 0.1
 
 @dataclass(frozen=True)
 class Window:
-    """One window: which series, first frame, first row and column (of the coarsened grid), coarsening."""
+    """One window: which series, first frame, first row and column (of the coarsened grid), coarsening.
+
+    ``number`` is the place of it in the index, or, where it was drawn, of the one that it lies around.
+    """
 
     series: int
     start: int
     row: int
     column: int
     coarsening: int
+    number: int
 
 
 class WindowIndex:
@@ -66,7 +70,7 @@ class WindowIndex:
             for coarsening in coarsenings:
                 wet, seen = self._block_shares(number, coarsening)
                 for start, row, column, wet_share in _fitting(wet, seen, starts, frames, size, observed):
-                    windows.append(Window(number, start, row, column, coarsening))
+                    windows.append(Window(number, start, row, column, coarsening, len(windows)))
                     weights.append(wet_share + dry_weight)
         if not windows:
             raise ObservationError(
@@ -75,7 +79,6 @@ class WindowIndex:
         self.windows = windows
         self.probability = self._balanced(np.asarray(weights))
         self._cumulative = np.cumsum(self.probability)
-        self._number = {window: number for number, window in enumerate(windows)}
 
     def _block_shares(self, number: int, coarsening: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Wet and observed share ``(time, rows, columns)`` of blocks of 64 coarsened pixels."""
@@ -99,16 +102,24 @@ class WindowIndex:
         return len(self.windows)
 
     def draw(self, rng: np.random.Generator) -> Window:
-        """One window, drawn by importance."""
+        """One window, drawn by importance, then moved at random by half a block of 64 pixels at most."""
         position = np.searchsorted(self._cumulative, rng.random(), side="right")
-        return self.windows[min(int(position), len(self) - 1)]
+        window = self.windows[min(int(position), len(self) - 1)]
+        data = self.series[window.series]
+
+        def moved(first: int, pixels: int) -> int:
+            place = first + int(rng.integers(-_BLOCK // 2, _BLOCK // 2 + 1))
+            return min(max(place, 0), pixels // window.coarsening - self.size)
+
+        row, column = moved(window.row, data.sizes["y"]), moved(window.column, data.sizes["x"])
+        return replace(window, row=row, column=column)
 
     def correction(self, window: Window) -> float:
         """Weight of a window in a loss that is to be that of windows drawn evenly: 1 / (n p), 1 on average.
 
         Windows drawn by their rain make a network rain too much; see Horvitz and Thompson (1952).
         """
-        return float(1.0 / (len(self) * self.probability[self._number[window]]))
+        return float(1.0 / (len(self) * self.probability[window.number]))
 
     def read(self, window: Window) -> NDArray[np.float32]:
         """Rain rate ``(t, h, w)`` in mm/h of a window, NaN where unobserved."""
@@ -173,7 +184,7 @@ def _fitting(
     observed: float,
 ) -> list[tuple[int, int, int, float]]:
     """First frame, row, column and wet share of each window that is observed well enough."""
-    blocks = size // _BLOCK
+    blocks = -(-size // _BLOCK)
     found = []
     for start in starts:
         wet_mean = wet[start : start + frames].mean(axis=0)

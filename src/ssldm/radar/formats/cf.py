@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import ReadOptions, check_frame
+from ssldm.radar.formats.protocol import ReadOptions, check_frame, limited
 from ssldm.radar.grid import GRID_MAPPING, Grid
 from ssldm.radar.observations import ATTRIBUTES, check_observations
 from ssldm.radar.observations import NAME as OBSERVATIONS
@@ -57,7 +57,8 @@ def recognise(path: Path, head: bytes) -> bool:
 def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """The series, lazily: frames are read, decoded and converted when they are used."""
     if path.is_dir():
-        yield open_store(str(path), None, options)
+        for group in groups_of(str(path)):
+            yield open_store(str(path), group, options)
     else:
         with path.open("rb") as file:
             classic = file.read(3) == b"CDF"
@@ -68,8 +69,26 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
         yield _lazily(lambda chunks: xr.open_dataset(path, chunks=chunks, **engine), options)
 
 
-def open_store(url: str, group: str | None, options: ReadOptions) -> xr.DataArray:
-    """The series in a Zarr store or in a group of it, lazily."""
+def groups_of(url: str) -> list[str | None]:
+    """The groups of a Zarr store that hold a series: None is the root.
+
+    Raises:
+        ObservationError: no store, or nothing in it.
+    """
+    import zarr
+
+    try:
+        root = zarr.open_group(url, mode="r")
+    except (FileNotFoundError, ValueError) as error:
+        raise ObservationError(f"expected an archive, found none at {url}") from error
+    groups = [None] if any(True for _ in root.arrays()) else sorted(name for name, _ in root.groups())
+    if not groups:
+        raise ObservationError(f"expected observations in the archive {url}, found nothing")
+    return groups
+
+
+def open_store(url: str, group: str | None, options: ReadOptions | None = None) -> xr.DataArray:
+    """The series in a Zarr store or in a group of it, lazily; its own limit of rates by default."""
 
     def open_dataset(chunks: dict[str, int] | None) -> xr.Dataset:
         with warnings.catch_warnings():
@@ -81,16 +100,17 @@ def open_store(url: str, group: str | None, options: ReadOptions) -> xr.DataArra
     return _lazily(open_dataset, options)
 
 
-def _lazily(open_dataset: Any, options: ReadOptions) -> xr.DataArray:
+def _lazily(open_dataset: Any, options: ReadOptions | None) -> xr.DataArray:
     """Without dask where a frame is used as it is stored, which is quicker, else by frames."""
     dataset = open_dataset(None)
     variable = find_variable(dataset)
     check_frame(variable.shape[-2:])
+    options = options or ReadOptions(max_rate=variable.attrs.get("max_rate", ReadOptions().max_rate))
     if _as_stored(variable, options):
         return observations_of(dataset, options)
     dataset.close()
     by_frame = {} if variable.encoding.get("preferred_chunks") else dict.fromkeys(variable.dims[:-2], 1)
-    return observations_of(open_dataset(by_frame), options)
+    return limited(observations_of(open_dataset(by_frame), options), options)
 
 
 def _as_stored(variable: xr.DataArray, options: ReadOptions) -> bool:
@@ -138,6 +158,8 @@ def observations_of(source: xr.DataArray | xr.Dataset, options: ReadOptions) -> 
     if data.ndim != 3:
         raise ObservationError(f"expected dimensions of time, y and x, found {data.dims}")
     y, x = data.dims[1:]
+    if _is_eastward(dataset, str(y)):
+        data, y, x = data.transpose(times.dims[0], x, y), x, y
     attributes = _attributes(data, dataset)
     grid, rows, columns = _grid(data, dataset, str(y), str(x))
     data = data.isel({y: rows, x: columns})
@@ -154,6 +176,14 @@ def observations_of(source: xr.DataArray | xr.Dataset, options: ReadOptions) -> 
             attrs={**ATTRIBUTES, **attributes, **extra},
         )
     )
+
+
+def _is_eastward(dataset: xr.Dataset, dim: str) -> bool:
+    """Whether a dimension runs along rows: by its standard name, else its axis, else its name."""
+    attributes = dataset[dim].attrs if dim in dataset.variables else {}
+    if "standard_name" in attributes:
+        return attributes["standard_name"] in {"projection_x_coordinate", "longitude"}
+    return bool(attributes["axis"] == "X" if "axis" in attributes else dim in {"x", "lon", "longitude"})
 
 
 def _attributes(data: xr.DataArray, dataset: xr.Dataset) -> dict[str, Any]:

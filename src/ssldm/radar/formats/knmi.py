@@ -1,6 +1,7 @@
 """KNMI composites (`RAD_NL25_RAP_5min` and its kin): accumulation or reflectivity, HDF5."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ PRODUCT = Product(
     "CC-BY-4.0",
     "NL-KNMI-rainfall_rate",
 )
+PERIOD_MINUTES = 5.0
 _TIME = "%d-%b-%Y;%H:%M:%S.%f"
 _UNOBSERVED_BYTE, _UNOBSERVED_WORD = 255, 65535
 # Some files carry a projection that is wrong in kilometres, with a row offset in metres (pysteps).
@@ -54,22 +56,31 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
         shape = check_frame(stored.shape)
         if stored.dtype.kind != "u" or stored.dtype.itemsize > 2:
             raise ObservationError(f"expected 8 or 16 bits a pixel, found {stored.dtype}")
-        reflectivity = "REFLECTIVITY" in text(image.attrs.get("image_geo_parameter", "")).upper()
+        parameter = text(image.attrs.get("image_geo_parameter", "PRECIPITATION")).upper()
+        reflectivity = "REFLECTIVITY" in parameter
+        if not reflectivity and ("PRECIPITATION" not in parameter or stored.dtype.itemsize != 2):
+            raise ObservationError(
+                f"expected reflectivity or 16-bit precipitation, found {parameter} of {stored.dtype}"
+            )
         grid = _grid(file["geographic"], shape)
         values = stored[...]
     codes = np.arange(np.iinfo(values.dtype).max + 1)
-    relation = None
+    relation, product = None, PRODUCT
     if reflectivity:
         relation = options.zr or ZRRelation()
         rates = rate_of_decibel(codes * 0.5 - 32.0, codes == 0, relation)
         rates[_UNOBSERVED_BYTE] = np.nan
+        product = replace(PRODUCT, name="KNMI reflectivity composite")
     else:
         minutes = (end - begin).total_seconds() / 60.0
         if minutes <= 0.0:
             raise ObservationError(f"expected an end after the start {begin}, found {end}")
         rates = rate_of_accumulation(codes / 100.0, minutes).astype(np.float32)
         rates[_UNOBSERVED_WORD:] = np.nan
-    yield observations(rates[values][None], [np.datetime64(end, "ns")], grid, PRODUCT.attributes(relation))
+        product = (
+            PRODUCT if minutes == 5.0 else replace(PRODUCT, name=f"KNMI accumulation of {minutes:g} min")
+        )
+    yield observations(rates[values][None], [np.datetime64(end, "ns")], grid, product.attributes(relation))
 
 
 def _grid(geographic: Any, shape: tuple[int, int]) -> Grid:

@@ -17,7 +17,7 @@ from ssldm.radar.units import rate_of_accumulation
 
 NAME = "meteoswiss"
 PRODUCT = Product("MeteoSwiss AQC", "MeteoSwiss", "CC-BY-4.0", "CH-MeteoSwiss-rainfall_rate")
-_FILE_NAME = re.compile(r"AQC(?P<time>\d{9})")
+_FILE_NAME = re.compile(r"AQC(?P<time>\d{9})\w_00005\b")
 _MINUTES = 5.0
 _SIZE = (640, 710)
 
@@ -28,7 +28,7 @@ def recognise(_: Path, head: bytes) -> bool:
 
 
 def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:
-    """One frame; its time stands in the file name (year, day of the year, hour, minute)."""
+    """One frame; the file name holds time (year, day of the year, hour, minute) and period."""
     from PIL import Image
 
     found = parts_of_name(_FILE_NAME, path, "AQC151351545F_00005.801.gif")

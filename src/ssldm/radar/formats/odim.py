@@ -16,7 +16,6 @@ from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation, rate_of_accumulation
 
 NAME = "odim"
-OPERA = Product("OPERA composite", "EUMETNET OPERA", "CC-BY-4.0", "EU-OPERA-rainfall_rate")
 _OPERA_SOURCE = "ORG:247"
 _COMPOSITES = ("COMP", "IMAGE")
 _QUANTITIES = ("RATE", "ACRR", "DBZH")
@@ -44,7 +43,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
         what, where = file["what"].attrs, file["where"].attrs
         if (kind := text(what.get("object", ""))) not in _COMPOSITES:
             raise ObservationError(f"expected a composite (object COMP), found {kind}")
-        time = datetime.strptime(text(what["date"]) + text(what["time"]), "%Y%m%d%H%M%S")
+        time = _time(what, "date", "time")
         found = {text(entry["quantity"]): (data, entry) for data, entry in _entries(file)}
         quantity = next((q for q in _QUANTITIES if q in found), None)
         if quantity is None:
@@ -52,17 +51,16 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
         data, entry = found[quantity]
         shape = check_frame(data.shape)
         grid = _grid(shape, where)
-        product = _product(text(what.get("source", "")))
         relation = (options.zr or ZRRelation()) if quantity == "DBZH" else None
         minutes = _minutes(entry) if quantity == "ACRR" else 60.0
+        kind = f"{quantity} of {minutes:g} min" if quantity == "ACRR" else quantity
+        product = _product(text(what.get("source", "")), kind)
         rate = np.empty((1, *shape), np.float32)
         # By blocks of rows: the values may be stored as float64.
         for first in range(0, shape[0], _ROWS_AT_ONCE):
             rows = slice(first, first + _ROWS_AT_ONCE)
             rate[0, rows] = _rates(data[rows], entry, relation, minutes)
-    yield observations(
-        rate, [np.datetime64(time, "ns")], grid, product.attributes(relation, quantity=quantity)
-    )
+    yield observations(rate, [np.datetime64(time, "ns")], grid, product.attributes(relation))
 
 
 def _rates(
@@ -106,21 +104,25 @@ def _grid(shape: tuple[int, int], where: Mapping[str, Any]) -> Grid:
     )
 
 
+def _time(attributes: Mapping[str, Any], date: str, time: str) -> datetime:
+    stamp = text(attributes[date]) + text(attributes[time])
+    if len(stamp) != 14:
+        raise ObservationError(f"expected a time like 20180824181500, found {stamp}")
+    return datetime.strptime(stamp, "%Y%m%d%H%M%S")
+
+
 def _minutes(entry: Mapping[str, Any]) -> float:
     """Minutes between start and end of a dataset."""
-    begin, end = (
-        datetime.strptime(text(entry[f"{name}date"]) + text(entry[f"{name}time"]), "%Y%m%d%H%M%S")
-        for name in ("start", "end")
-    )
+    begin, end = (_time(entry, f"{name}date", f"{name}time") for name in ("start", "end"))
     if end <= begin:
         raise ObservationError(f"expected an end after the start {begin}, found {end}")
     return (end - begin).total_seconds() / 60.0
 
 
-def _product(source: str) -> Product:
+def _product(source: str, kind: str) -> Product:
     """OPERA's own product, or a national one named by its source identifier."""
     if not source or _OPERA_SOURCE in source:
-        return OPERA
+        return Product(f"OPERA {kind}", "EUMETNET OPERA", "CC-BY-4.0", "EU-OPERA-rainfall_rate")
     names = dict(part.split(":", maxsplit=1) for part in source.split(",") if ":" in part)
     entity = names.get("CMT") or names.get("PLC") or names.get("NOD") or names.get("ORG") or source
-    return Product(f"ODIM composite {source}", entity, "unknown", "")
+    return Product(f"ODIM {kind} {source}", entity, "unknown", "")

@@ -93,6 +93,23 @@ def check_frame(shape: tuple[int, ...]) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
+def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
+    """The same observations, rates above ``max_rate`` and below zero unobserved; the attributes say so."""
+    if data.attrs.get("max_rate") == options.max_rate:
+        return data
+    if data.chunks is None:
+        values = data.values
+        with np.errstate(invalid="ignore"):
+            wrong = (values > options.max_rate) | (values < 0.0)
+        if wrong.any():
+            data = data.copy(data=np.where(wrong, np.float32(np.nan), values))
+    else:
+        data = data.where((data >= 0.0) & (data <= options.max_rate))
+    return data.assign_attrs(
+        max_rate=options.max_rate, max_rate_comment="rates above max_rate (mm/h) are unobserved"
+    )
+
+
 def text(value: Any) -> str:
     """An HDF5 attribute, stored as bytes, string or array of one, as a string."""
     item = value.item() if isinstance(value, np.ndarray | np.generic) else value

@@ -24,6 +24,7 @@ PRODUCT = Product(
 _STAMP = r"\d{4}(?:_\d\d){4}"
 _FILE_NAME = re.compile(rf"^(?P<start>{_STAMP})(?P<end>{_STAMP})(?P<place>f\d+)\.npy$")
 _PIXEL = 2000.0
+_STEP = np.timedelta64(5, "m")
 _MAX_FRAMES = 2000
 
 
@@ -33,7 +34,7 @@ def recognise(_: Path, head: bytes) -> bool:
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
-    """All frames of one window; the file name holds start, end and tile.
+    """All frames of one window, five minutes apart, the last at the end; the name holds start, end and tile.
 
     dBZ = 0.4 · value - 30 with 0 for no echo; the grid is local to the tile (2 km pixels).
     """
@@ -47,8 +48,10 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     start, end = (
         np.datetime64(datetime.strptime(found[name], "%Y_%m_%d_%H_%M"), "ns") for name in ("start", "end")
     )
-    if end <= start:
-        raise ObservationError(f"expected an end after the start {start}, found {end}")
+    # The last frame is that of the end: where a window of 95 minutes is followed by one of 100, the rain of
+    # the second begins one step after that of the first, not at the same time.
+    if end - start not in {frames * _STEP, (frames - 1) * _STEP}:
+        raise ObservationError(f"expected {frames} frames five minutes apart, found {start} to {end}")
     relation = options.zr or ZRRelation()
     table = np.arange(256, dtype=np.float64)
     rates = rate_of_decibel(0.4 * table - 30.0, table == 0, relation)
@@ -57,7 +60,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     )
     yield observations(
         rates[np.moveaxis(stored, -1, 0)],
-        [start + i * (end - start) // frames for i in range(frames)],
+        [end - (frames - 1 - i) * _STEP for i in range(frames)],
         grid,
         PRODUCT.attributes(relation, place=found["place"]),
     )
