@@ -20,6 +20,7 @@ from ssldm.radar.archive_build import BuildOptions, build_archive, build_simulat
 from ssldm.radar.archive_info import archive_info
 from ssldm.radar.archive_store import Frame, missing_times
 from ssldm.radar.formats.protocol import ReadOptions
+from ssldm.radar.lock import locked
 from ssldm.radar.open import open_radar
 from ssldm.radar.regrid import Regridding, crop, reproject, resample, thin
 
@@ -110,8 +111,7 @@ def test_archives_of_others_are_limited_to_what_nature_does(tmp_path: Path) -> N
 
 
 def test_two_builds_of_one_archive_are_kept_apart(knmi: Path, tmp_path: Path) -> None:
-    other = archive_build._lock(tmp_path / "a.zarr.partial")
-    with other, pytest.raises(ObservationError, match="another build"):
+    with locked(tmp_path / "a.zarr.partial"), pytest.raises(ObservationError, match="another build"):
         build_archive(knmi, tmp_path / "a.zarr")
     build_archive(knmi, tmp_path / "a.zarr")
 

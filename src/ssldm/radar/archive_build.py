@@ -1,7 +1,6 @@
 """`build_archive`: native radar files of any number into one archive."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -27,6 +26,7 @@ from ssldm.errors import ObservationError, SsldmError
 from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.isolation import in_a_process, process_pool
+from ssldm.radar.lock import locked
 from ssldm.radar.open import read_item
 from ssldm.radar.provenance import provenance
 from ssldm.radar.regrid import Regridding
@@ -122,7 +122,7 @@ def build_archive(
     options = options or BuildOptions()
     items = resolve(sources)
     aside = out.with_name(f"{out.name}.partial")
-    with _lock(aside):
+    with locked(aside):
         return _build(items, out, aside, options, attributes or {}, workers, progress)
 
 
@@ -194,7 +194,7 @@ def build_simulated(
     """
     check_new(out)
     aside = out.with_name(f"{out.name}.partial")
-    with _lock(aside):
+    with locked(aside):
         laid: list[Frame] = []
         days = -1
         for event in progress(range(events), events):
@@ -209,30 +209,6 @@ def build_simulated(
         write_store(aside / "store", aside / "frames", series, provenance(f"{events} simulated storms", 0))
         (aside / "store").rename(out)
         shutil.rmtree(aside)
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Make a folder, and keep other builds out of it.
-
-    Raises:
-        ObservationError: another build works in it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows
-        pass
-    except OSError as error:
-        os.close(descriptor)
-        raise ObservationError(f"another build of the same archive is working in {folder}") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class _Journal:
