@@ -18,7 +18,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
+from numcodecs import Blosc
 from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
 
 from ssldm.errors import ObservationError
 from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
@@ -93,8 +96,6 @@ def series_key(data: xr.DataArray) -> str:
 
 def lay_aside(folder: Path, data: xr.DataArray, key: str, name: str, pixels: int) -> list[Frame]:
     """Write the frames of ``data`` into ``folder``, each as it will lie in the store; see `Frame`."""
-    from numcodecs import Blosc
-
     codec = Blosc(shuffle=Blosc.SHUFFLE, **_COMPRESSION)
     place = folder / key
     place.mkdir(parents=True, exist_ok=True)
@@ -189,8 +190,6 @@ def write_store(store: Path, folder: Path, series: Sequence[Series], attributes:
     Raises:
         ObservationError: two series that would need the same name.
     """
-    import zarr
-
     shutil.rmtree(store, ignore_errors=True)
     if any(member.group for member in series):
         zarr.open_group(store, mode="w", attributes={"Conventions": "CF-1.11", **attributes})
@@ -199,9 +198,6 @@ def write_store(store: Path, folder: Path, series: Sequence[Series], attributes:
 
 
 def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping[str, str]) -> None:
-    import zarr
-    from zarr.codecs import BloscCodec
-
     template = series.template
     own = {k: v for k, v in template.attrs.items() if k not in {*_ATTRIBUTES, "license", "grid_mapping"}}
     of_dataset = {k: own.pop(k) for k in ("institution", "mlcast_dataset_identifier") if own.get(k)}
