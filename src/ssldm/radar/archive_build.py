@@ -121,7 +121,7 @@ def build_archive(
     check_new(out)
     options = options or BuildOptions()
     items = resolve(sources)
-    aside = out.with_name(f"{out.name}.partial")
+    aside = _aside(out)
     with locked(aside):
         return _build(items, out, aside, options, attributes or {}, workers, progress)
 
@@ -161,10 +161,7 @@ def _build(
     series = collect(aside / "frames", frames)
     extra = provenance(options.model_dump_json(exclude_defaults=True), len(items))
     extra["refused_files"] = json.dumps([asdict(refusal) for refusal in refused])
-    write_store(aside / "store", aside / "frames", series, extra | dict(attributes))
-    check_new(out)
-    (aside / "store").rename(out)
-    shutil.rmtree(aside)
+    _publish(series, aside, out, extra | dict(attributes))
     return Summary(series, refused, resumed)
 
 
@@ -193,7 +190,7 @@ def build_simulated(
         ObservationError: the store exists.
     """
     check_new(out)
-    aside = out.with_name(f"{out.name}.partial")
+    aside = _aside(out)
     with locked(aside):
         laid: list[Frame] = []
         days = -1
@@ -206,9 +203,20 @@ def build_simulated(
             storm.attrs["seed"] = seed
             laid += lay_aside(aside / "frames", storm, series_key(storm), str(event), shape[0] * shape[1])
         series = collect(aside / "frames", laid)
-        write_store(aside / "store", aside / "frames", series, provenance(f"{events} simulated storms", 0))
-        (aside / "store").rename(out)
-        shutil.rmtree(aside)
+        _publish(series, aside, out, provenance(f"{events} simulated storms", 0))
+
+
+def _publish(series: Sequence[Series], aside: Path, out: Path, attributes: Mapping[str, str]) -> None:
+    """Write the store aside, then give it its name and remove what it was made of."""
+    write_store(aside / "store", aside / "frames", series, attributes)
+    check_new(out)
+    (aside / "store").rename(out)
+    shutil.rmtree(aside)
+
+
+def _aside(out: Path) -> Path:
+    """The folder that an archive is made in."""
+    return out.with_name(f"{out.name}.partial")
 
 
 class _Journal:

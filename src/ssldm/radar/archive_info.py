@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssldm.radar.archive import open_archive
-from ssldm.radar.archive_store import missing_times
+from ssldm.radar.archive_store import count_gaps, missing_times
 from ssldm.radar.observations import pixel_size
 
 # Edges of the histogram in mm/h; the first class is dry, the last is open.
@@ -104,7 +104,7 @@ def archive_info(path: Path | str, progress: Progress = lambda items, _: items) 
             period=(times[0], times[-1]),
             frames=len(times),
             step_minutes=float(values[counts.argmax()]) if len(steps) else float("nan"),
-            gaps=len(np.unique(np.searchsorted(times, missing))),
+            gaps=count_gaps(times, missing),
             missing=len(missing),
             size=(data.sizes["y"], data.sizes["x"]),
             pixel_metres=pixel_size(data),

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from ssldm.errors import ObservationError
-from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
+from ssldm.radar.grid import GRID_MAPPING, latitude_longitude, wkt_of
 from ssldm.radar.observations import observations_like
 
 VARIABLE = "rainfall_rate"
@@ -82,15 +82,13 @@ class Series:
     @property
     def gaps(self) -> int:
         """How many times the series breaks off and goes on."""
-        before = np.searchsorted(self.times, self.missing)
-        return len(np.unique(before))
+        return count_gaps(self.times, self.missing)
 
 
 def series_key(data: xr.DataArray) -> str:
     """What distinguishes one series from another: product, place and grid."""
-    mapping = data.coords[GRID_MAPPING].attrs["crs_wkt"] if GRID_MAPPING in data.coords else ""
     corners = [round(float(data[axis].values[i]), 2) for axis in "yx" for i in (0, -1)]
-    identity = (data.attrs.get("product"), data.attrs.get("place"), data.shape[1:], corners, mapping)
+    identity = (data.attrs.get("product"), data.attrs.get("place"), data.shape[1:], corners, wkt_of(data))
     return hashlib.sha256(repr(identity).encode()).hexdigest()[:16]
 
 
@@ -118,10 +116,9 @@ def write_aside(path: Path, content: bytes) -> None:
 
 
 def _header(data: xr.DataArray) -> dict[str, Any]:
-    mapping = data.coords[GRID_MAPPING].attrs["crs_wkt"] if GRID_MAPPING in data.coords else None
     return {
         "attributes": {k: v for k, v in data.attrs.items() if isinstance(v, str | int | float)},
-        "crs": mapping,
+        "crs": wkt_of(data),
         "y": data["y"].values.tolist(),
         "x": data["x"].values.tolist(),
     }
@@ -165,6 +162,11 @@ def missing_times(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     return np.concatenate(gaps) if gaps else np.empty(0, "datetime64[ns]")
 
 
+def count_gaps(times: NDArray[np.datetime64], missing: NDArray[np.datetime64]) -> int:
+    """How many stretches the missing times make up between the times that are there."""
+    return len(np.unique(np.searchsorted(times, missing)))
+
+
 def _group_names(series: Sequence[Series]) -> list[str]:
     """The root for one series; else the place, and the product and the size where that is not enough."""
     if len(series) == 1:
@@ -185,11 +187,7 @@ def _group_names(series: Sequence[Series]) -> list[str]:
 
 
 def write_store(store: Path, folder: Path, series: Sequence[Series], attributes: Mapping[str, str]) -> None:
-    """Link the frames of each series into a Zarr store and write its coordinates and attributes.
-
-    Raises:
-        ObservationError: two series that would need the same name.
-    """
+    """Link the frames of each series into a Zarr store and write its coordinates and attributes."""
     shutil.rmtree(store, ignore_errors=True)
     if any(member.group for member in series):
         zarr.open_group(store, mode="w", attributes={"Conventions": "CF-1.11", **attributes})

@@ -155,6 +155,11 @@ def in_metres(projection: str) -> str:
     return " ".join(convert(term) for term in projection.split())
 
 
+def wkt_of(data: xr.DataArray | xr.Dataset) -> str | None:
+    """The map projection of georeferenced data, None for data without one."""
+    return str(data[GRID_MAPPING].attrs["crs_wkt"]) if GRID_MAPPING in data.coords else None
+
+
 def latitude_longitude(data: xr.DataArray | xr.Dataset) -> dict[str, xr.Variable]:
     """``lat`` and ``lon`` ``(y, x)`` of georeferenced data, nothing for data without a projection."""
     if GRID_MAPPING not in data.coords:

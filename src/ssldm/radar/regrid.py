@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ssldm.config import Config
 from ssldm.errors import ConfigurationError, ObservationError
-from ssldm.radar.grid import GRID_MAPPING, Grid
+from ssldm.radar.grid import Grid, wkt_of
 from ssldm.radar.observations import observations, pixel_size
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def crop(data: xr.DataArray, box: tuple[float, float, float, float]) -> xr.DataA
     """
     west, south, east, north = box
     x, y = data["x"].values, data["y"].values
-    if GRID_MAPPING in data.coords:
+    if (projection := wkt_of(data)) is not None:
         from pyproj import CRS, Transformer
 
-        crs = CRS.from_wkt(data[GRID_MAPPING].attrs["crs_wkt"])
+        crs = CRS.from_wkt(projection)
         to_plane = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
         west, south, east, north = to_plane.transform_bounds(west, south, east, north)
     columns = np.flatnonzero((x >= west) & (x <= east))
@@ -102,7 +102,7 @@ def resample(data: xr.DataArray, resolution: float) -> xr.DataArray:
             axis: data[axis].values[: data.sizes[axis] // factor * factor].reshape(-1, factor).mean(axis=1)
             for axis in "yx"
         }
-        return _on(data, Grid(axes["x"], axes["y"], _wkt(data)), [coarsen(v, factor) for v in data.values])
+        return _on(data, Grid(axes["x"], axes["y"], wkt_of(data)), [coarsen(v, factor) for v in data.values])
     return reproject(data, None, resolution)
 
 
@@ -118,7 +118,7 @@ def reproject(data: xr.DataArray, crs: str | None, resolution: float) -> xr.Data
     from rasterio.warp import Resampling, aligned_target, calculate_default_transform
     from rasterio.warp import reproject as warp
 
-    present = _wkt(data)
+    present = wkt_of(data)
     if present is None:
         raise ObservationError("expected georeferenced data to reproject, found a grid without projection")
     target = present if crs is None else _projected(crs)
@@ -167,10 +167,6 @@ def _on(data: xr.DataArray, grid: Grid, frames: Any) -> xr.DataArray:
 def _square(data: xr.DataArray) -> bool:
     dy, dx = (abs(float(data[axis][1] - data[axis][0])) if data.sizes[axis] > 1 else 1.0 for axis in "yx")
     return abs(dy / dx - 1.0) < 0.02
-
-
-def _wkt(data: xr.DataArray) -> str | None:
-    return str(data[GRID_MAPPING].attrs["crs_wkt"]) if GRID_MAPPING in data.coords else None
 
 
 def _projected(crs: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import ReadOptions, check_frame, limited
+from ssldm.radar.formats.protocol import HDF5, ReadOptions, check_frame, limited
 from ssldm.radar.grid import GRID_MAPPING, Grid
 from ssldm.radar.observations import ATTRIBUTES, check_observations
 from ssldm.radar.observations import NAME as OBSERVATIONS
@@ -51,7 +51,7 @@ _STRUCTURE = {
 
 def recognise(path: Path, head: bytes) -> bool:
     """NetCDF, classic or on HDF5, or a Zarr store."""
-    return path.is_dir() or head.startswith((b"CDF", b"\x89HDF\r\n\x1a\n"))
+    return path.is_dir() or head.startswith((b"CDF", HDF5))
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:

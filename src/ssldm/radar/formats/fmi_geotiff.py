@@ -1,6 +1,5 @@
 """FMI lowest-level reflectivity composite as GeoTIFF."""
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -9,13 +8,12 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.fmi_pgm import PRODUCT, RELATION
+from ssldm.radar.formats.fmi_pgm import FILE_NAME, PRODUCT, RELATION
 from ssldm.radar.formats.protocol import ReadOptions, check_frame, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 
 NAME = "fmi_geotiff"
-_FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
 _UNOBSERVED, _NO_ECHO = 255, 0
 
 
@@ -28,7 +26,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame; dBZ = value / 2 - 32, 0 is no echo, 255 unobserved; its time stands in the file name."""
     import rasterio
 
-    found = parts_of_name(_FILE_NAME, path, "201609281445_FINUTM.tif")
+    found = parts_of_name(FILE_NAME, path, "201609281445_FINUTM.tif")
     with rasterio.open(path) as file:
         shape = check_frame(file.shape)
         if file.crs is None or file.dtypes[0] != "uint8":

@@ -22,7 +22,7 @@ PRODUCT = Product(
     "FI-FMI-rainfall_rate",
 )
 RELATION = ZRRelation(a=223.0, b=1.53)
-_FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
+FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
 _NO_ECHO = -32.0
 
 
@@ -35,7 +35,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame; its time stands in the file name."""
     from PIL import Image
 
-    found = parts_of_name(_FILE_NAME, path, "201609281445_fmi….pgm")
+    found = parts_of_name(FILE_NAME, path, "201609281445_fmi….pgm")
     with Image.open(path) as image:
         check_frame(image.size[::-1])
     importer = pysteps_module("io.importers").import_fmi_pgm

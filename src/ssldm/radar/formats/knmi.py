@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, rate_of_decibel, text
+from ssldm.radar.formats.protocol import HDF5, Product, ReadOptions, check_frame, rate_of_decibel, text
 from ssldm.radar.grid import Grid, in_metres
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation, rate_of_accumulation
@@ -32,7 +32,7 @@ _RIGHT_PROJECTION = "+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378137 +b
 
 def recognise(path: Path, head: bytes) -> bool:
     """HDF5 with KNMI's `geographic` group."""
-    if not head.startswith(b"\x89HDF\r\n\x1a\n"):
+    if not head.startswith(HDF5):
         return False
     import h5py
 

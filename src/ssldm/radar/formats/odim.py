@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, rate_of_decibel, text
+from ssldm.radar.formats.protocol import HDF5, Product, ReadOptions, check_frame, rate_of_decibel, text
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation, rate_of_accumulation
@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 256
 
 def recognise(path: Path, head: bytes) -> bool:
     """HDF5 that declares itself ODIM."""
-    if not head.startswith(b"\x89HDF\r\n\x1a\n"):
+    if not head.startswith(HDF5):
         return False
     import h5py
 

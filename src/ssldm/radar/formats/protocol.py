@@ -15,6 +15,7 @@ from ssldm.errors import ObservationError
 from ssldm.radar.units import FloatArray, ZRRelation
 
 MAX_PIXELS = 1 << 26
+HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class ReadOptions(Config):
