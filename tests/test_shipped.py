@@ -6,7 +6,8 @@ import pytest
 
 from ssldm.cli import main
 from ssldm.nowcast.dataset import open_nowcast
-from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster, _folder
+from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster
+from ssldm.nowcast.weights_folder import weights_at
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.verification.hindcast import verify, windows
@@ -14,7 +15,7 @@ from ssldm.verification.hindcast import verify, windows
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_weights_are_complete(name: str) -> None:
-    folder = _folder(name, {})
+    folder = weights_at(name, SHIPPED, {})
     assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert (folder / "model.safetensors").stat().st_size <= 40e6
     nowcaster = Nowcaster.from_pretrained(name, device="cpu")

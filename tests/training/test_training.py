@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from ssldm.errors import ConfigurationError, ModelError
+from ssldm.errors import ConfigurationError, ModelError, ObservationError
 from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nn.precision import has_fast_bfloat16
 from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.nowcast.unet_forecaster import UNetForecaster
 from ssldm.nowcast.weights_folder import read_weights
 from ssldm.radar.splits import check_disjoint
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig, autoencoder_loss, structural_similarity
+from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import PRESETS, load_preset
-from ssldm.training.run import open_splits, train_autoencoder, train_denoiser
+from ssldm.training.run import open_splits, train_autoencoder, train_denoiser, train_unet
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -104,7 +107,7 @@ def kill_after_first_checkpoint(command: list[str], out: Path) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("kind", ["autoencoder", "denoiser"])
+@pytest.mark.parametrize("kind", ["autoencoder", "denoiser", "unet"])
 def test_training_killed_and_resumed_ends_with_the_same_weights(
     kind: str, storm_archive: Callable[[int], Path], tmp_path: Path
 ) -> None:
@@ -144,6 +147,29 @@ def test_a_trained_model_forecasts(storm_archive: Callable[[int], Path], tmp_pat
     wide = load_preset("tiny", ["autoencoder.width=16"])
     with pytest.raises(ConfigurationError, match="not the preset's"):
         train_denoiser(wide, archives, held, tmp_path / "a", tmp_path / "other")
+
+
+def test_a_trained_unet_forecasts_any_size(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
+    from ssldm.radar.simulation import simulate
+
+    folder = train_unet(load_preset("tiny"), [storm_archive(1)], [storm_archive(2)], tmp_path / "u")
+    storm = simulate(4, (50, 70), seed=3)
+    storm[:, :5] = np.nan
+    forecast = UNetForecaster.from_pretrained(folder).forecast(storm)
+    assert forecast.shape == (1, 4, 50, 70)
+    assert np.isnan(forecast[..., :5, :]).all()
+    assert (forecast[..., 5:, :] >= 0.0).all()
+    with pytest.raises(ObservationError, match="at least 4 frames"):
+        UNetForecaster.from_pretrained(folder).forecast(storm[:3])
+    with pytest.raises(ModelError, match="not a model's configuration"):
+        Nowcaster.from_pretrained(folder)
+
+
+def test_precision_suits_the_machine() -> None:
+    optimisation = load_preset("small").unet_training.optimisation
+    fast = has_fast_bfloat16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    assert precision_of(optimisation) == ("bf16-mixed" if fast else "32-true")
+    assert precision_of(optimisation.model_copy(update={"precision": "16-mixed"})) == "16-mixed"
 
 
 def test_what_is_validated_on_was_never_seen(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:

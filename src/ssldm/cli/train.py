@@ -1,4 +1,4 @@
-"""`ssldm train`: an autoencoder, then a denoiser on its latents."""
+"""`ssldm train`: an autoencoder, then a denoiser on its latents; or a plain U-Net to compare with."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Train on archives.", rich_markup_mode=None)
     group.command()(autoencoder)
     group.command()(denoiser)
+    group.command()(unet)
     app.add_typer(group, name="train")
 
 
@@ -65,3 +66,20 @@ def denoiser(
         loaded, data, validation or [], autoencoder, out, resume=resume, progress=over_items("latents")
     )
     typer.echo(f"weights: {weights}")
+
+
+def unet(
+    data: Archives,
+    out: Out,
+    validation: ValidationArchives = None,
+    preset: PresetName = "small",
+    resume: Resume = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train the deterministic U-Net that stands beside the model in verification."""
+    from ssldm.training.preset import load_preset
+
+    loaded = load_preset(preset, overrides or ())
+    from ssldm.training.run import train_unet
+
+    typer.echo(f"weights: {train_unet(loaded, data, validation or [], out, resume=resume)}")

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,14 +9,22 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from huggingface_hub import ModelHubMixin, snapshot_download
+from huggingface_hub import ModelHubMixin
 
 from ssldm.diffusion.schedule import SamplerName
 from ssldm.errors import ModelError, ObservationError
+from ssldm.nn.precision import has_fast_bfloat16
 from ssldm.nowcast.dataset import nowcast_dataset
 from ssldm.nowcast.ensemble import Advance, EnsembleSampler
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
-from ssldm.nowcast.weights_folder import CARD, load_weights, read_config, weights_hash, write_weights
+from ssldm.nowcast.weights_folder import (
+    CARD,
+    load_weights,
+    read_config,
+    weights_at,
+    weights_hash,
+    write_weights,
+)
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import check_observations, pixel_size, time_step
 
@@ -67,7 +74,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         Raises:
             ModelError: nothing of that name, or weights that cannot be loaded.
         """
-        folder = _folder(str(name), hub)
+        folder = weights_at(str(name), SHIPPED, hub)
         config = read_config(folder, ModelConfig)
         model = config.build()
         load_weights(model, folder)
@@ -182,21 +189,6 @@ def _minutes(step: np.timedelta64 | pd.Timedelta) -> float:
     return float(pd.Timedelta(step) / pd.Timedelta("1min"))
 
 
-def _folder(name: str, hub: dict[str, Any]) -> Path:
-    if name in SHIPPED:
-        return Path(str(files("ssldm") / "weights" / name))
-    if Path(name).is_dir():
-        return Path(name)
-    if name.count("/") != 1 or name.startswith((".", "/")):
-        raise ModelError(
-            f"expected a shipped model ({', '.join(SHIPPED)}), a folder or user/repository, found {name!r}"
-        )
-    try:
-        return Path(snapshot_download(name, **hub))
-    except Exception as error:  # the hub client raises many kinds for a missing network or repository
-        raise ModelError(f"{name}: not to be had from the hub ({str(error).splitlines()[0]})") from error
-
-
 def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -204,13 +196,7 @@ def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
         model = model.to(device).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"device {device!r}: {str(error).splitlines()[0]}") from error
-    if _has_fast_bfloat16(torch.device(device)):
+    if has_fast_bfloat16(torch.device(device)):
         model.autoencoder.bfloat16()
         model.denoiser.bfloat16()
     return model
-
-
-def _has_fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001

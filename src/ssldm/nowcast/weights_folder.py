@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -93,3 +94,30 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 def weights_hash(folder: Path) -> str:
     """First twelve hexadecimal digits of the SHA-256 of the weights file."""
     return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
+
+
+def weights_at(name: str, shipped: Sequence[str], hub: Mapping[str, Any]) -> Path:
+    """The folder of weights that are shipped, in a folder, or on the Hugging Face Hub.
+
+    Args:
+        name: one of ``shipped``, a folder, or "user/repository".
+        shipped: names of what comes in the package.
+        hub: passed to `huggingface_hub.snapshot_download`.
+
+    Raises:
+        ModelError: nothing of that name.
+    """
+    if name in shipped:
+        return Path(str(files("ssldm") / "weights" / name))
+    if Path(name).is_dir():
+        return Path(name)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        raise ModelError(
+            f"expected a shipped model ({', '.join(shipped)}), a folder or user/repository, found {name!r}"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, **hub))
+    except Exception as error:  # the hub client raises many kinds for a missing network or repository
+        raise ModelError(f"{name}: not to be had from the hub ({str(error).splitlines()[0]})") from error

@@ -60,9 +60,7 @@ def autoencoder_loss(
         kl: ``(n,)``
     """
     count = observed.sum().clamp_min(1e-3)
-    dry = scaling.to_network(frames.new_zeros(()))
-    weight = 1.0 + config.intensity_weight * (frames - dry)
-    intensity = ((frames - decoded).abs() * weight * observed).sum() / count
+    intensity = intensity_weighted_error(scaling, config.intensity_weight, frames, decoded, observed)
     structure = frames.new_zeros(())
     if config.structure:
         # Unobserved pixels are made equal on both sides.
@@ -74,6 +72,15 @@ def autoencoder_loss(
     divergence = kl.mean()
     total = intensity + config.structure * structure + config.kl * divergence
     return AutoencoderLoss(total, intensity, structure, divergence)
+
+
+def intensity_weighted_error(
+    scaling: IntensityScaling, beta: float, frames: Tensor, estimate: Tensor, observed: Tensor
+) -> Tensor:
+    """⟨(1 + β (x - x_dry)) |x - x̂|⟩ over the observed pixels, all in network units and of one shape."""
+    dry = scaling.to_network(frames.new_zeros(()))
+    weight = (1.0 + beta * (frames - dry)) * observed
+    return ((frames - estimate).abs() * weight).sum() / observed.sum().clamp_min(1e-3)
 
 
 def structural_similarity(x: Tensor, y: Tensor, window: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Single frames for the autoencoder: random crops, turned at random, as Lightning data."""
+"""Frames in pixel space: random crops in space and time, turned at random, as Lightning data."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.radar.windows import WindowIndex, turn
-from ssldm.training.preset import Preset
+from ssldm.training.preset import OptimisationConfig, Preset
 from ssldm.training.sampler import StepSampler
 
 Batch = tuple[Tensor, Tensor]
 
 
 class FrameDataset(Dataset[Batch]):
-    """Example n: a crop ``(1, h, w)`` in network units and the weight of its pixels, drawn from (seed, n).
+    """Example n: a crop ``(t, h, w)`` in network units and the weight of its pixels, drawn from (seed, n).
 
     The weight is 0 where nothing was observed, else 1 or, where asked, the correction of the sampling.
     """
@@ -51,24 +51,39 @@ class FrameDataset(Dataset[Batch]):
 
 
 class FrameData(lightning.LightningDataModule):
-    """Training and validation crops of single frames."""
+    """Training and validation crops of some frames.
 
-    VALIDATION_BATCHES = 16
+    Args:
+        preset: says which windows there are and how intensity is scaled.
+        train, validation: series of the two splits.
+        optimisation: batches and seed of the training that they are for.
+        frames, size: of a crop.
+        validation_batches: number of batches in a validation.
+    """
 
     def __init__(
-        self, preset: Preset, train: Sequence[xr.DataArray], validation: Sequence[xr.DataArray]
+        self,
+        preset: Preset,
+        train: Sequence[xr.DataArray],
+        validation: Sequence[xr.DataArray],
+        *,
+        optimisation: OptimisationConfig,
+        frames: int,
+        size: int,
+        validation_batches: int = 16,
     ) -> None:
         super().__init__()
         self.preset = preset
-        crop = preset.autoencoder_training.crop
-        self.train_index = preset.window.build_index(train, frames=1, size=crop)
-        self.validation_index = preset.window.build_index(validation, frames=1, size=crop)
+        self.optimisation = optimisation
+        self.validation_batches = validation_batches
+        self.train_index = preset.window.build_index(train, frames=frames, size=size)
+        self.validation_index = preset.window.build_index(validation, frames=frames, size=size)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Crops from the step that the trainer has reached."""
         if (trainer := self.trainer) is None:
             raise RuntimeError("FrameData is attached to a trainer before its loaders are made")
-        run = self.preset.autoencoder_training.optimisation
+        run = self.optimisation
         return DataLoader(
             FrameDataset(
                 self.train_index,
@@ -84,8 +99,8 @@ class FrameData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The same crops each time."""
-        run = self.preset.autoencoder_training.optimisation
-        length = self.VALIDATION_BATCHES * run.batch_size
+        run = self.optimisation
+        length = self.validation_batches * run.batch_size
         return DataLoader(
             FrameDataset(self.validation_index, self.preset.scaling, run.seed + 1, length),
             batch_size=run.batch_size,

@@ -12,6 +12,7 @@ from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ssldm.errors import ConfigurationError
+from ssldm.nn.precision import has_fast_bfloat16
 from ssldm.training.preset import OptimisationConfig
 
 CHECKPOINT = "last.ckpt"
@@ -37,6 +38,14 @@ def configure_optimiser(parameters: Iterable[torch.nn.Parameter], config: Optimi
         "optimizer": optimiser,
         "lr_scheduler": {"scheduler": schedule, "interval": "step"},
     }
+
+
+def precision_of(config: OptimisationConfig) -> Any:
+    """Lightning's name of the arithmetic: what is asked for, or what suits this machine."""
+    if config.precision != "auto":
+        return config.precision
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return "bf16-mixed" if has_fast_bfloat16(device) else "32-true"
 
 
 class TimeLeft(lightning.Callback):
@@ -81,7 +90,7 @@ def fit(
     trainer = lightning.Trainer(
         accelerator="auto",
         devices="auto",
-        precision=config.precision,
+        precision=precision_of(config),
         # Steps alone end a run: with max_epochs as well, a resumed run ends with other weights.
         max_steps=config.steps,
         limit_train_batches=config.steps_per_epoch,

@@ -15,6 +15,7 @@ from ssldm.errors import ConfigurationError
 from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nn.unet import UNetConfig
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
 
@@ -65,7 +66,7 @@ class OptimisationConfig(Config):
         batch_size: windows or crops a step.
         clip_norm: largest norm of the gradient.
         ema_decay: decay of the exponential moving average of the weights.
-        precision: Lightning's name of the arithmetic.
+        precision: Lightning's name of the arithmetic; "auto" is "bf16-mixed" where the hardware has it.
         workers: processes that read data.
     """
 
@@ -78,7 +79,7 @@ class OptimisationConfig(Config):
     warmup_steps: int = 200
     clip_norm: float = 1.0
     ema_decay: float = 0.999
-    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
+    precision: Literal["auto", "bf16-mixed", "16-mixed", "32-true"] = "auto"
     workers: int = 0
     seed: int = 0
 
@@ -107,8 +108,19 @@ class DenoiserTrainingConfig(Config):
     optimisation: OptimisationConfig
 
 
+class UNetTrainingConfig(Config):
+    """Training of the deterministic U-Net on the windows that the denoiser is trained on.
+
+    Attributes:
+        intensity_weight: β in the weight 1 + β (x - x_dry) of the absolute error.
+    """
+
+    intensity_weight: float = 0.0
+    optimisation: OptimisationConfig = OptimisationConfig(steps=2000, batch_size=4)
+
+
 class Preset(Config):
-    """A model and its training."""
+    """A model and its training, and the deterministic U-Net beside it."""
 
     window: WindowConfig = WindowConfig()
     scaling: IntensityScaling = IntensityScaling()
@@ -117,6 +129,8 @@ class Preset(Config):
     denoiser: DenoiserConfig
     diffusion: DiffusionConfig = DiffusionConfig()
     denoiser_training: DenoiserTrainingConfig
+    unet: UNetConfig = UNetConfig()
+    unet_training: UNetTrainingConfig = UNetTrainingConfig()
 
 
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:

@@ -1,4 +1,4 @@
-"""The two trainings from archives to weights."""
+"""The trainings from archives to weights."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from ssldm.errors import ConfigurationError
 from ssldm.nn.autoencoder import Autoencoder, AutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
 from ssldm.nowcast.weights_folder import load_weights, read_config, weights_hash, write_weights
 from ssldm.radar.archive import open_archive
 from ssldm.radar.splits import check_disjoint, split_by_event
@@ -31,8 +32,9 @@ from ssldm.training.latent_cache import (
     residual_statistics,
 )
 from ssldm.training.latent_data import LatentData
-from ssldm.training.optimisation import fit
+from ssldm.training.optimisation import fit, precision_of
 from ssldm.training.preset import Preset
+from ssldm.training.unet_module import UNetModule
 
 MODEL = "model"
 
@@ -98,7 +100,13 @@ def train_autoencoder(
     def export() -> None:
         write_weights(out / MODEL, config, module.network.state_dict())
 
-    data = FrameData(preset, *open_splits(train, validation))
+    data = FrameData(
+        preset,
+        *open_splits(train, validation),
+        optimisation=optimisation,
+        frames=1,
+        size=preset.autoencoder_training.crop,
+    )
     _write_preset(out, preset)
     fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
@@ -164,6 +172,45 @@ def train_denoiser(
 
     _write_preset(out, preset)
     data = LatentData(optimisation, train_cache, validation_cache)
+    fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
+    export()
+    return out / MODEL
+
+
+def train_unet(
+    preset: Preset, train: Sequence[Path], validation: Sequence[Path], out: Path, *, resume: bool = False
+) -> Path:
+    """Train the deterministic U-Net on the windows of the denoiser; returns the folder of its weights.
+
+    Args:
+        preset: sizes and optimisation.
+        train, validation: archives; without any for validation a fifth of the events is held out.
+        out: folder of the run: checkpoint, logs, `model/`.
+        resume: go on from the run's last checkpoint.
+    """
+    optimisation = preset.unet_training.optimisation
+    lightning.seed_everything(optimisation.seed, verbose=False)
+    module = UNetModule(preset)
+    window = preset.window
+    config = UNetForecasterConfig(
+        name=out.name,
+        context_frames=window.context_frames,
+        lead_frames=window.lead_frames,
+        scaling=preset.scaling,
+        unet=preset.unet,
+    )
+
+    def export() -> None:
+        write_weights(out / MODEL, config, module.network.state_dict())
+
+    data = FrameData(
+        preset,
+        *open_splits(train, validation),
+        optimisation=optimisation,
+        frames=window.context_frames + window.lead_frames,
+        size=window.size,
+    )
+    _write_preset(out, preset)
     fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
     return out / MODEL
@@ -245,7 +292,7 @@ class _Caches:
     @torch.inference_mode()
     def _encode(self, rate: torch.Tensor) -> torch.Tensor:
         device = self.model.latent_mean.device
-        half = self.preset.denoiser_training.optimisation.precision != "32-true"
+        half = precision_of(self.preset.denoiser_training.optimisation) != "32-true"
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             return self.model.encode(rate.to(device)).cpu()
 
