@@ -151,4 +151,4 @@ def test_archives_and_verification(tmp_path: Path, model: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "2 windows, 2 members" in result.stdout
     scores = (tmp_path / "report" / "scores.csv").read_text()
-    assert scores.splitlines()[0] == "contestant,lead_frame,metric,threshold,value"
+    assert scores.splitlines()[0] == "contestant,lead_frame,metric,threshold,scale,bin,value,windows"

@@ -11,6 +11,7 @@ from ssldm.nowcast.weights_folder import weights_at
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.verification.hindcast import verify, windows
+from ssldm.verification.statistics import scores_of
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -41,7 +42,7 @@ def test_small_beats_simple_forecasts_on_an_unseen_event(real_data: Path, tmp_pa
     nowcaster = Nowcaster.from_pretrained("small")
     (window, *_) = windows(open_archive(tmp_path / "a.zarr"), frames=20, size=256)
     setting = Setting(window.values[:4], lead_frames=16, members=8, seed=0, step_minutes=5.0, pixel_km=1.0)
-    table, _ = verify(
+    statistics = verify(
         {
             "ssldm": lambda context: nowcaster.nowcast(context, members=8)["precipitation_rate"].values,
             "persistence": lambda _: BASELINES["persistence"](setting),
@@ -51,5 +52,7 @@ def test_small_beats_simple_forecasts_on_an_unseen_event(real_data: Path, tmp_pa
         context_frames=4,
         lead_frames=16,
     )
-    crps = table[(table["metric"] == "crps") & (table["lead_frame"] == 0)].set_index("contestant")["value"]
+    crps = {
+        name: scores_of(sums.sum("lead_time"))["crps"].sel(pool=1).item() for name, sums in statistics.items()
+    }
     assert crps["ssldm"] < min(crps["persistence"], crps["extrapolation"])

@@ -14,6 +14,7 @@ from ssldm.radar.observations import NAME
 from ssldm.radar.simulation import simulate
 from ssldm.verification.baselines import BASELINES, BaselineName, Setting
 from ssldm.verification.hindcast import verify
+from ssldm.verification.table import tidy_table
 
 _BASELINES: tuple[BaselineName, ...] = ("persistence", "extrapolation")
 
@@ -29,18 +30,19 @@ def run_demo(
     forecast = nowcaster.nowcast(context, members=members, seed=seed, on_start=on_start)
     setting = Setting.of(context, lead_frames=config.lead_frames, members=members, seed=seed)
     forecasts = {"ssldm": forecast[NAME].values} | {name: BASELINES[name](setting) for name in _BASELINES}
-    table, _ = verify(
+    statistics = verify(
         {name: partial(_given, members) for name, members in forecasts.items()},
         [storm],
         context_frames=config.context_frames,
         lead_frames=config.lead_frames,
     )
     out.mkdir(parents=True, exist_ok=True)
+    table = tidy_table(statistics)
     table.to_csv(out / "scores.csv", index=False)
     write_nowcast(forecast, out / "nowcast.nc")
     for suffix in (".gif", ".png"):
         plot_nowcast(forecast, out / f"nowcast{suffix}", observations=storm)
-    crps = table[(table["metric"] == "crps") & (table["lead_frame"] == 0)]
+    crps = table[(table["metric"] == "crps") & (table["lead_frame"] == 0) & (table["scale"] == 1)]
     return dict(zip(crps["contestant"], crps["value"], strict=True))
 
 

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from ssldm.errors import ObservationError
 from ssldm.verification.baselines import BASELINES, Setting
 from ssldm.verification.crps import crps_ensemble
-from ssldm.verification.hindcast import Pooled, windows
+from ssldm.verification.hindcast import verify, windows
+from ssldm.verification.table import COLUMNS, tidy_table
 
 
 def crps_by_pairs(members: np.ndarray, observed: float, norm: int) -> float:
@@ -29,32 +32,37 @@ def test_crps_of_one_member_is_the_absolute_error_and_nan_stays_nan() -> None:
     np.testing.assert_array_equal(crps_ensemble(members, observed), [[1.0, 0.0], [np.nan, np.nan]])
 
 
-def test_pooled_scores_of_four_pixels() -> None:
+def test_scores_of_four_pixels_in_the_table() -> None:
     truth = np.array([[[0.0, 3.0], [3.0, 0.0]]], np.float32)
     forecast = np.array([[[[3.0, 3.0], [0.0, 0.0]]]], np.float32)
-    pooled = Pooled(1)
-    pooled.add("forecast", forecast, truth, np.ones_like(truth, bool))
-    table = pooled.table()
-    overall = table[table["lead_frame"] == 0]
-    csi = overall[(overall["metric"] == "csi_mean") & (overall["threshold"] == 2.0)]["value"].item()
-    assert csi == pytest.approx(1 / 3)  # one hit, one miss, one false alarm
-    assert overall[overall["metric"] == "crps"]["value"].item() == pytest.approx(6.0 / 4)
-    assert np.isnan(
-        overall[(overall["metric"] == "csi_mean") & (overall["threshold"] == 8.0)]["value"].item()
+    window = xr.DataArray(
+        np.concatenate([truth, truth]),
+        dims=("time", "y", "x"),
+        coords={"time": np.array(["2021-01-01T00:00", "2021-01-01T00:05"], "M8[ns]")},
     )
+    statistics = verify({"a": lambda _: forecast}, [window], context_frames=1, lead_frames=1)
+    table = tidy_table(statistics)
+    assert list(table.columns) == list(COLUMNS)
+
+    def value(metric: str, threshold: float | None = None) -> float:
+        rows = table[(table["metric"] == metric) & (table["lead_frame"] == 0) & (table["scale"] == 1)]
+        return float((rows if threshold is None else rows[rows["threshold"] == threshold])["value"].item())
+
+    assert value("csi_mean", 2.0) == pytest.approx(1 / 3)  # one hit, one miss, one false alarm
+    assert value("crps") == pytest.approx(6.0 / 4)
+    assert np.isnan(value("csi_mean", 8.0))
+    with pytest.raises(ObservationError, match="found none"):
+        verify({"a": lambda _: forecast}, [], context_frames=1, lead_frames=1)
 
 
-def test_pixels_that_do_not_count_change_nothing() -> None:
+def test_a_pixel_counts_where_every_contestant_has_a_forecast() -> None:
     rng = np.random.default_rng(0)
-    truth, members = rng.random((2, 4, 4), np.float32), rng.random((3, 2, 4, 4), np.float32)
-    valid = rng.random((2, 4, 4)) > 0.3
-    tables = []
-    for fill in (0.0, 50.0, np.nan):
-        pooled = Pooled(2)
-        pooled.add("a", np.where(valid, members, fill), np.where(valid, truth, fill), valid)
-        tables.append(pooled.table()["value"].to_numpy())
-    np.testing.assert_array_equal(tables[0], tables[1])
-    np.testing.assert_array_equal(tables[0], tables[2])
+    rate = rng.random((2, 4, 4), np.float32)
+    window = xr.DataArray(rate, dims=("time", "y", "x"), coords={"time": np.arange(2).astype("M8[s]")})
+    whole = rng.random((3, 1, 4, 4), np.float32)
+    part = np.where(rng.random((4, 4)) > 0.3, whole, np.nan)
+    one = verify({"a": lambda _: whole, "b": lambda _: part}, [window], context_frames=1, lead_frames=1)
+    xr.testing.assert_identical(one["a"], one["b"])
 
 
 @pytest.mark.parametrize("name", list(BASELINES))

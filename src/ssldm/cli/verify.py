@@ -8,6 +8,7 @@ import typer
 from ssldm.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
     from ssldm.nowcast.nowcaster import Nowcaster
@@ -32,7 +33,7 @@ def verify(
         int | None, typer.Option(min=1, help="Frames between windows; disjoint where left out.")
     ] = None,
 ) -> None:
-    """Score a model and baselines on an archive: CRPS and CSI of the mean, pooled."""
+    """Score a model and baselines on an archive, on equal terms."""
     from ssldm.verification.baselines import BASELINES
 
     names = [name for name in baselines.split(",") if name]
@@ -45,6 +46,7 @@ def verify(
     from ssldm.radar.archive import open_archive
     from ssldm.verification.hindcast import verify as score
     from ssldm.verification.hindcast import windows
+    from ssldm.verification.table import tidy_table
 
     nowcaster = Nowcaster.from_pretrained(model)
     frames = nowcaster.config.context_frames + nowcaster.config.lead_frames
@@ -54,21 +56,32 @@ def verify(
         "ssldm": _forecaster(nowcaster, members, steps, seed),
         **{name: _baseline(name, nowcaster, members, seed) for name in names},  # type: ignore[arg-type]
     }
-    table, count = score(
+    statistics = score(
         contestants,
         over_items("windows")(found, len(found)),
         context_frames=nowcaster.config.context_frames,
         lead_frames=nowcaster.config.lead_frames,
     )
+    table = tidy_table(statistics)
     out.mkdir(parents=True, exist_ok=True)
     partial = out / "scores.csv.partial"
     table.to_csv(partial, index=False)
     partial.rename(out / "scores.csv")
-    overall = table[table["lead_frame"] == 0].pivot_table(
+    typer.echo(f"{table['windows'].max()} windows, {members} members")
+    typer.echo(_headline(table))
+
+
+def _headline(table: "pd.DataFrame") -> str:
+    """The scores of all lead times together that are asked for first."""
+    shown = table[
+        (table["lead_frame"] == 0)
+        & table["metric"].isin(["crps", "csi_mean", "csi", "spread_skill", "mean_rate", "observed_rate"])
+        & ~(table["scale"] > 1)
+    ]
+    wide = shown.pivot_table(
         index="contestant", columns=["metric", "threshold"], values="value", sort=False, dropna=False
     )
-    typer.echo(f"{count} windows, {members} members")
-    typer.echo(overall.dropna(axis=1, how="all").round(4).to_string())
+    return str(wide.dropna(axis=1, how="all").round(4).to_string())
 
 
 def _forecaster(nowcaster: "Nowcaster", members: int, steps: int, seed: int) -> "Contestant":

@@ -1,7 +1,14 @@
 """Continuous ranked probability score of an ensemble."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
+
+from ssldm.verification.case import Case, pooled
+
+POOLINGS = ("mean", "max")
 
 
 def crps_ensemble(
@@ -26,3 +33,41 @@ def crps_ensemble(
     error = np.abs(members - observed).mean(axis=0)
     norm = count * (count - 1) if fair else count**2
     return np.asarray(error - 0.5 * pairs / norm, dtype=np.float32)
+
+
+def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
+    """Sums ``(lead_time, pool, pooling, crps_term)`` over pixels, or over blocks of n×n pixels.
+
+    The terms are ``plain`` and ``fair`` CRPS in mm/h and the ``number`` of pixels; a single member has no
+    fair CRPS and its absolute error stands for both.
+    """
+    sums = np.zeros((case.truth.shape[0], len(pools), len(POOLINGS), 3))
+    for i, pool in enumerate(pools):
+        for j, pooling in enumerate(POOLINGS):
+            part = pooled(case, pool, pooling)
+            terms = [
+                crps_ensemble(part.members, part.truth, fair=fair and len(part.members) > 1)
+                for fair in (False, True)
+            ]
+            for k, term in enumerate([*terms, np.ones_like(part.truth)]):
+                sums[:, i, j, k] = np.where(part.valid, term, 0.0).sum(axis=(1, 2), dtype=np.float64)
+    return xr.DataArray(
+        sums,
+        dims=("lead_time", "pool", "pooling", "crps_term"),
+        coords={
+            "pool": list(pools),
+            "pooling": list(POOLINGS),
+            "crps_term": ["plain", "fair", "number"],
+        },
+    )
+
+
+def crps_scores(sums: xr.DataArray) -> dict[str, xr.DataArray]:
+    """``crps`` and ``crps_fair`` by pool (block means), ``crps_max`` of block maxima; NaN without pixels."""
+    number = sums.sel(crps_term="number", drop=True)
+    mean = sums / number.where(number > 0)
+    return {
+        "crps": mean.sel(crps_term="plain", pooling="mean", drop=True),
+        "crps_fair": mean.sel(crps_term="fair", pooling="mean", drop=True),
+        "crps_max": mean.sel(crps_term="plain", pooling="max", drop=True),
+    }

@@ -1,0 +1,97 @@
+"""All scores of the protocol from sums that add up: over windows, events, workers, in any order."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import xarray as xr
+
+from ssldm.config import Config
+from ssldm.errors import ConfigurationError
+from ssldm.verification.case import Case
+from ssldm.verification.contingency import contingency_counts, contingency_scores
+from ssldm.verification.crps import crps_scores, crps_sums
+from ssldm.verification.ensemble import error_scores, error_sums, rank_counts, rank_frequency
+from ssldm.verification.image import image_scores, image_sums
+from ssldm.verification.neighbourhood import fraction_sums, fractions_skill_score
+from ssldm.verification.probability import probability_counts, probability_scores
+from ssldm.verification.spectrum import spectrum_scores, spectrum_sums
+
+
+class Protocol(Config):
+    """What is scored.
+
+    Attributes:
+        thresholds: rain rates in mm/h.
+        pools: sides in pixels of the blocks on which CSI and CRPS are formed.
+        scales: sides in pixels of the neighbourhoods of the fractions skill score.
+    """
+
+    thresholds: tuple[float, ...] = (0.5, 2.0, 8.0)
+    pools: tuple[int, ...] = (1, 4, 16)
+    scales: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+
+
+def statistics_of(case: Case, protocol: Protocol, rng: np.random.Generator) -> xr.Dataset:
+    """The sums of one case; counts are integers.
+
+    Args:
+        case: forecast and observation.
+        protocol: what to score.
+        rng: deals out ties of the rank histogram; the same for a case wherever it is computed.
+    """
+    return xr.Dataset(
+        {
+            "contingency": contingency_counts(case, protocol.thresholds, protocol.pools),
+            "probability": probability_counts(case, protocol.thresholds),
+            "ranks": rank_counts(case, rng),
+            "crps": crps_sums(case, protocol.pools),
+            "error": error_sums(case),
+            "fractions": fraction_sums(case, protocol.thresholds, protocol.scales),
+            "spectrum": spectrum_sums(case),
+            "image": image_sums(case),
+            "cases": xr.DataArray(np.int64(1)),
+        }
+    )
+
+
+def merge(parts: Iterable[xr.Dataset]) -> xr.Dataset:
+    """The sum of statistics; of counts it is exact, of other sums up to rounding.
+
+    Raises:
+        ConfigurationError: nothing to merge, or statistics of another protocol or ensemble size.
+    """
+    total: xr.Dataset | None = None
+    for part in parts:
+        if total is None:
+            total = part
+            continue
+        try:
+            with xr.set_options(arithmetic_join="exact"):
+                total = total + part
+        except ValueError as error:
+            raise ConfigurationError(
+                f"expected statistics of one protocol and ensemble size ({str(error).splitlines()[0]})"
+            ) from error
+    if total is None:
+        raise ConfigurationError("expected statistics to merge, found none")
+    return total
+
+
+def scores_of(statistics: xr.Dataset) -> xr.Dataset:
+    """Every score of (merged) statistics; a dimension that is not summed, such as lead time, stays.
+
+    Sum over ``lead_time`` first for the scores of all lead times together. Where a score is not defined
+    (no rain at all, a single member) it is NaN.
+    """
+    members = statistics.sizes["rank"] - 1
+    found: Mapping[str, xr.DataArray] = {
+        **contingency_scores(statistics["contingency"]),
+        **probability_scores(statistics["probability"]),
+        "rank_frequency": rank_frequency(statistics["ranks"]),
+        **crps_scores(statistics["crps"]),
+        **error_scores(statistics["error"], members),
+        "fss": fractions_skill_score(statistics["fractions"]),
+        **spectrum_scores(statistics["spectrum"]),
+        **image_scores(statistics["image"]),
+    }
+    return xr.Dataset(dict(found))
