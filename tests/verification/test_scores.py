@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.verification.baselines import BASELINES, Setting
+from ssldm.verification.baselines import BASELINES, FellBack, Setting
 from ssldm.verification.crps import crps_ensemble
 from ssldm.verification.hindcast import verify, windows
 from ssldm.verification.table import COLUMNS, tidy_table
@@ -65,18 +65,44 @@ def test_a_pixel_counts_where_every_contestant_has_a_forecast() -> None:
     xr.testing.assert_identical(one["a"], one["b"])
 
 
-@pytest.mark.parametrize("name", list(BASELINES))
-def test_baselines_forecast_storms_and_dry_air(name: str) -> None:
+def contexts() -> dict[str, np.ndarray]:
+    """Storms, and fields in which there is little or nothing to fit."""
     from ssldm.radar.simulation import simulate
 
     storm = simulate(4, (96, 96), seed=1).values
     storm[:, :5, :5] = np.nan
-    for context in (storm, np.zeros_like(storm)):
+    half, ending, spot, speckle = storm.copy(), storm.copy(), np.zeros_like(storm), np.zeros_like(storm)
+    half[:, :, :48] = np.nan
+    ending[-1] = 0.0
+    spot[:, 40:44, 40:44] = 5.0
+    speckle[np.random.default_rng(0).random(storm.shape) < 0.002] = 4.0
+    return {
+        "storm": storm,
+        "half unobserved": half,
+        "ending": ending,
+        "dry": np.zeros_like(storm),
+        "still spot": spot,
+        "speckle": speckle,
+        "uniform": np.full_like(storm, 3.0),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::ssldm.verification.baselines.FellBack")
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_baselines_forecast_storms_and_fields_without_structure(name: str) -> None:
+    for kind, context in contexts().items():
         setting = Setting(context, lead_frames=3, members=4, seed=0, step_minutes=5.0, pixel_km=1.0)
         forecast = BASELINES[name](setting)
-        assert forecast.shape[1:] == (3, 96, 96)
-        assert np.nanmin(forecast) >= 0.0
-        assert np.isfinite(forecast).mean() > 0.5
+        assert forecast.shape == (4 if name == "steps" else 1, 3, 96, 96), kind
+        assert np.nanmin(forecast) >= 0.0, kind
+        assert np.isfinite(forecast).mean() > 0.4, kind
+
+
+def test_a_baseline_that_cannot_be_fitted_says_so() -> None:
+    setting = Setting(contexts()["uniform"], lead_frames=2, members=4, seed=0, step_minutes=5.0, pixel_km=1.0)
+    with pytest.warns(FellBack, match="steps: extrapolation instead"):
+        found = BASELINES["steps"](setting)
+    np.testing.assert_array_equal(found, BASELINES["extrapolation"](setting).repeat(4, axis=0))
 
 
 def test_verification_windows_are_disjoint() -> None:

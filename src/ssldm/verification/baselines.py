@@ -1,9 +1,16 @@
-"""What a nowcast has to beat: persistence, extrapolation and STEPS (pysteps)."""
+"""What a nowcast has to beat: persistence, extrapolation and the methods of pysteps.
+
+Where one of the last frames has fewer than a thousandth of its pixels wet (0.1 mm/h), or where they are too
+uniform or too still for an autoregression to be fitted, the methods of pysteps fall back to extrapolation;
+all members are then alike.
+"""
 
 import io
+import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial, wraps
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +24,9 @@ from ssldm.radar.quiet_pysteps import pysteps_module
 Field = NDArray[np.float32]
 
 _WET_MM_PER_HOUR = 0.1
+_WET_DECIBEL = -10.0
 _DRY_DECIBEL = -15.0
+_LEAST_WET_SHARE = 0.001
 _CASCADE_LEVELS = 6
 
 
@@ -51,8 +60,12 @@ class Setting:
         )
 
 
+class FellBack(UserWarning):
+    """A baseline that could not be fitted to the context and extrapolated instead."""
+
+
 Baseline = Callable[[Setting], Field]
-BaselineName = Literal["persistence", "extrapolation", "steps"]
+BaselineName = Literal["persistence", "extrapolation", "sprog", "steps", "anvil"]
 
 
 def persistence(setting: Setting) -> Field:
@@ -65,33 +78,97 @@ def extrapolation(setting: Setting) -> Field:
     return extrapolate(setting.context, setting.lead_frames).rate[None]
 
 
+def _or_extrapolation(method: Baseline, *, ensemble: bool = False) -> Baseline:
+    """The method, or extrapolation with a warning where nothing can be fitted to the context."""
+
+    @wraps(method)
+    def forecast(setting: Setting) -> Field:
+        try:
+            if not _too_dry(setting):
+                return method(setting)
+        except (ValueError, IndexError, np.linalg.LinAlgError) as error:  # of a still or a uniform field
+            warnings.warn(f"{method.__name__}: extrapolation instead ({error})", FellBack, stacklevel=2)
+        return extrapolation(setting).repeat(setting.members if ensemble else 1, axis=0)
+
+    return forecast
+
+
+def _too_dry(setting: Setting) -> bool:
+    """Whether any of the last frames has fewer wet pixels than an autoregression can be fitted to."""
+    wet = np.nan_to_num(setting.context[-4:], nan=0.0) >= _WET_MM_PER_HOUR
+    return bool(wet.mean(axis=(1, 2)).min() < _LEAST_WET_SHARE)
+
+
+@_or_extrapolation
+def sprog(setting: Setting) -> Field:
+    """S-PROG (Seed 2003, pysteps), scales that lose their predictability fade: ``(1, t, h, w)``."""
+    with redirect_stdout(io.StringIO()):
+        forecast = pysteps_module("nowcasts.sprog").forecast(
+            _decibel(setting),
+            estimate_motion(setting.context),
+            setting.lead_frames,
+            precip_thr=_WET_DECIBEL,
+            n_cascade_levels=_CASCADE_LEVELS,
+        )
+    return _observed_only(setting, _rate_of_decibel(forecast)[None])
+
+
+@partial(_or_extrapolation, ensemble=True)
 def steps(setting: Setting) -> Field:
-    """STEPS (Bowler et al. 2006, pysteps): ``(m, t, h, w)``; extrapolation where too dry for its cascade."""
-    rate = np.nan_to_num(setting.context[-3:], nan=0.0)
-    wet = rate >= _WET_MM_PER_HOUR
-    if wet.mean(axis=(1, 2)).min() < 0.001:
-        return extrapolation(setting).repeat(setting.members, axis=0)
-    decibel = np.where(wet, 10.0 * np.log10(np.maximum(rate, _WET_MM_PER_HOUR)), _DRY_DECIBEL)
+    """STEPS (Bowler et al. 2006, pysteps): ``(m, t, h, w)``."""
     with redirect_stdout(io.StringIO()):  # it reports every time step
         forecast: NDArray[Any] = pysteps_module("nowcasts.steps").forecast(
-            decibel,
+            _decibel(setting),
             estimate_motion(setting.context),
             setting.lead_frames,
             n_ens_members=setting.members,
             n_cascade_levels=_CASCADE_LEVELS,
-            precip_thr=10.0 * np.log10(_WET_MM_PER_HOUR),
+            precip_thr=_WET_DECIBEL,
             kmperpixel=setting.pixel_km,
             timestep=setting.step_minutes,
             seed=setting.seed,
             num_workers=1,
         )
-    members = np.where(forecast <= 10.0 * np.log10(_WET_MM_PER_HOUR), 0.0, 10.0 ** (forecast / 10.0))
-    unobserved = ~extrapolate(setting.context, setting.lead_frames).observed
-    return np.where(np.isnan(forecast) | unobserved, np.nan, members).astype(np.float32)
+    return _observed_only(setting, _rate_of_decibel(forecast))
+
+
+@_or_extrapolation
+def anvil(setting: Setting) -> Field:
+    """ANVIL (Pulkkinen et al. 2020, pysteps) on rain rate, growth and decay go on: ``(1, t, h, w)``."""
+    with redirect_stdout(io.StringIO()):
+        forecast = pysteps_module("nowcasts.anvil").forecast(
+            np.nan_to_num(setting.context[-4:], nan=0.0).astype(np.float64),
+            estimate_motion(setting.context),
+            setting.lead_frames,
+            n_cascade_levels=_CASCADE_LEVELS,
+            num_workers=1,
+        )
+    return _observed_only(setting, np.maximum(forecast, 0.0)[None])
+
+
+def _decibel(setting: Setting) -> NDArray[np.floating]:
+    """The last three frames in decibels of mm/h, unobserved pixels dry."""
+    rate = np.nan_to_num(setting.context[-3:], nan=0.0)
+    wet = rate >= _WET_MM_PER_HOUR
+    return np.where(wet, 10.0 * np.log10(np.maximum(rate, _WET_MM_PER_HOUR)), _DRY_DECIBEL)
+
+
+def _rate_of_decibel(decibel: NDArray[Any]) -> NDArray[Any]:
+    """Rain rate in mm/h, 0 where not wet; NaN stays NaN."""
+    rate = np.where(decibel <= _WET_DECIBEL, 0.0, 10.0 ** (decibel / 10.0))
+    return np.where(np.isnan(decibel), np.nan, rate)
+
+
+def _observed_only(setting: Setting, members: NDArray[Any]) -> Field:
+    """NaN where the motion brings in air that was not observed."""
+    observed = extrapolate(setting.context, setting.lead_frames).observed
+    return np.where(observed, members, np.nan).astype(np.float32)
 
 
 BASELINES: dict[BaselineName, Baseline] = {
     "persistence": persistence,
     "extrapolation": extrapolation,
+    "sprog": sprog,
     "steps": steps,
+    "anvil": anvil,
 }
