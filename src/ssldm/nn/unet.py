@@ -7,6 +7,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
+from ssldm.nn.levels import check_groups
 
 
 class UNetConfig(Config):
@@ -27,10 +28,7 @@ class UNetConfig(Config):
 
     @model_validator(mode="after")
     def _widths_divide(self) -> Self:
-        if any(self.width * m % self.groups for m in self.multipliers):
-            raise ValueError(
-                f"width {self.width} times each multiplier must divide into {self.groups} groups"
-            )
+        check_groups(self.width, self.multipliers, self.groups)
         return self
 
     @property
