@@ -17,6 +17,7 @@ from ssldm.cli import main
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.radar.archive import open_archive
 from ssldm.radar.simulation import simulate
+from ssldm.verification.table import COLUMNS
 
 COMMAND = [sys.executable, "-m", "ssldm"]
 
@@ -144,11 +145,23 @@ def test_archives_and_verification(tmp_path: Path, model: Path) -> None:
     result = ssldm("archive", "info", archive)
     assert "9 frames every 5 min, 0 gaps (0 frames), 128×64 pixels of 1 km" in result.stdout
     assert "100.0% observed" in result.stdout
-    result = ssldm(
-        "verify", "--data", archive, "--model", model, "--members", 2, "--steps", 1, "--size", 64,
-        "--baselines", "persistence,extrapolation", "--out", tmp_path / "report",
+    report = tmp_path / "report"
+    asked = (
+        "verify", "--data", archive, "--model", f"tiny={model}", "--members", 2, "--steps", 1, "--size", 64,
+        "--workers", 1, "--out", report,
     )  # fmt: skip
+    result = ssldm(*asked, "--baselines", "persistence,extrapolation")
     assert result.returncode == 0, result.stderr
-    assert "2 windows, 2 members" in result.stdout
-    scores = (tmp_path / "report" / "scores.csv").read_text()
-    assert scores.splitlines()[0] == "contestant,lead_frame,metric,threshold,scale,bin,value,windows"
+    assert f"{report / 'index.html'}: 2 windows, 2 members" in result.stdout
+    scores = (report / "scores.csv").read_text()
+    assert scores.splitlines()[0] == ",".join(COLUMNS)
+    refused(ssldm(*asked, "--baselines", "magic"), "magic", "persistence")
+    refused(ssldm(*asked, "--baselines", "", "--reference", "steps"), "steps")
+    refused(ssldm(*asked, "--baselines", "", "--model", f"tiny={model}"), "different names")
+    refused(ssldm(*asked, "--baselines", "", "--model", f"a/b={model}"), "a/b")
+    refused(ssldm(*asked, "--baselines", "", "--thresholds", "wet"), "wet", "hko7")
+    refused(ssldm(*asked, "--baselines", "", "--thresholds", "sevir"), "VIL", "KNMI")
+    refused(ssldm(*asked, "--baselines", "", "--lead-frames", 99), "at most 4", "99")
+    refused(ssldm(*asked, "--baselines", "", "--every", 2, "--size", 512), "windows")
+    refused(ssldm(*asked, "--baselines", "", "--forecast", f"theirs={tmp_path}/*.none"), "theirs", "*.none")
+    refused(ssldm(*asked, "--baselines", "", "--sampler", "magic"), "magic")

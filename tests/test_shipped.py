@@ -10,8 +10,10 @@ from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster
 from ssldm.nowcast.weights_folder import weights_at
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import BuildOptions, build_archive
-from ssldm.verification.hindcast import verify, windows
-from ssldm.verification.statistics import scores_of
+from ssldm.radar.observations import NAME
+from ssldm.verification.comparison import compare
+from ssldm.verification.statistics import Protocol, scores_of
+from ssldm.verification.windows import windows
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -40,19 +42,18 @@ def test_small_beats_simple_forecasts_on_an_unseen_event(real_data: Path, tmp_pa
 
     build_archive(real_data / "knmi_h5", tmp_path / "a.zarr", BuildOptions(start="2010-08-26T05:35"))
     nowcaster = Nowcaster.from_pretrained("small")
-    (window, *_) = windows(open_archive(tmp_path / "a.zarr"), frames=20, size=256)
-    setting = Setting(window.values[:4], lead_frames=16, members=8, seed=0, step_minutes=5.0, pixel_km=1.0)
-    statistics = verify(
-        {
-            "ssldm": lambda context: nowcaster.nowcast(context, members=8)["precipitation_rate"].values,
-            "persistence": lambda _: BASELINES["persistence"](setting),
-            "extrapolation": lambda _: BASELINES["extrapolation"](setting),
-        },
-        [window],
-        context_frames=4,
-        lead_frames=16,
-    )
+    series = open_archive(tmp_path / "a.zarr")
+    (window, *_) = windows(series, frames=20, size=256)
+    data = window.of(series, 20).load()
+    context = data.isel(time=slice(0, 4))
+    setting = Setting.of(context, lead_frames=16, members=8, seed=0)
+    forecasts = {
+        "small": nowcaster.nowcast(context, members=8)[NAME].values,
+        "persistence": BASELINES["persistence"](setting),
+        "extrapolation": BASELINES["extrapolation"](setting),
+    }
+    statistics = compare(forecasts, data.isel(time=slice(4, None)), Protocol())
     crps = {
         name: scores_of(sums.sum("lead_time"))["crps"].sel(pool=1).item() for name, sums in statistics.items()
     }
-    assert crps["ssldm"] < min(crps["persistence"], crps["extrapolation"])
+    assert crps["small"] < min(crps["persistence"], crps["extrapolation"])

@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.radar.observations import NAME
+from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ssldm.radar.archive_info import ArchiveInfo
 
-LEVELS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-PROBABILITIES = tuple(np.linspace(0.0, 1.0, 11))
-UNOBSERVED = "0.85"
 FORMATS = (".gif", ".mp4", ".png")
 
 
@@ -66,10 +63,10 @@ def save_validation_picture(path: Path, observed: NDArray[np.float32], members: 
     times = np.linspace(0, len(observed) - 1, 4).round().astype(int)
     shown = {f"member {k}": member for k, member in enumerate(members[:3])}
     rows = {"observed": observed, **shown, "mean": members.mean(axis=0)}
-    figure, axes = _grid(len(rows), len(times), 2.2)
+    figure, axes = panel_grid(len(rows), len(times), 2.2)
     for row, (label, rate) in enumerate(rows.items()):
         for column, time in enumerate(times):
-            _draw(axes[row, column], rate[time], *_rain_colours())
+            draw(axes[row, column], rate[time], *rain_colours())
             axes[row, column].set_title(f"{label}, frame {time + 1}", fontsize=7)
     figure.savefig(path, dpi=80)
 
@@ -119,12 +116,12 @@ class _Panels:
         """Four lead times side by side."""
         leads = np.unique(np.linspace(0, len(self.valid) - 1, 4).round().astype(int))
         rows = max(len(self.fields(int(lead))) for lead in leads)
-        figure, axes = _grid(rows, len(leads), 2.6)
+        figure, axes = panel_grid(rows, len(leads), 2.6)
         for column, lead in enumerate(leads):
             for row, (title, field, probability) in enumerate(self.fields(int(lead))):
-                _draw(axes[row, column], field, *(_probability_colours() if probability else _rain_colours()))
+                draw(axes[row, column], field, *(probability_colours() if probability else rain_colours()))
                 axes[row, column].set_title(f"{title}, +{self.minutes[lead]:g} min", fontsize=8)
-        self._finish(figure, f"{self.product} · from {_stamp(self.start)} UTC")
+        self._finish(figure, f"{self.product} · from {stamp(self.start)} UTC")
         return figure
 
     def animate(self, path: Path, frames_per_second: float) -> None:
@@ -133,7 +130,7 @@ class _Panels:
 
         count = len(self.fields(0))
         columns = min(3, count)
-        figure, axes = _grid(-(-count // columns), columns, 3.2)
+        figure, axes = panel_grid(-(-count // columns), columns, 3.2)
         self._finish(figure, "")
         heading = figure.suptitle(self.product, fontsize=10)
         # Laid out once, with every panel filled, so that nothing moves but the rain.
@@ -146,12 +143,12 @@ class _Panels:
         writer = kind(fps=round(frames_per_second))
         with writer.saving(figure, str(path), dpi=80):
             for time in self.context:
-                heading.set_text(f"{self.product} · {_stamp(time)} UTC · observed")
+                heading.set_text(f"{self.product} · {stamp(time)} UTC · observed")
                 self._fill(axes, [("observed", self.observed[time], False)])
                 writer.grab_frame()
             for lead, time in enumerate(self.valid):
-                forecast = f"+{self.minutes[lead]:g} min from {_stamp(self.start)}"
-                heading.set_text(f"{self.product} · {_stamp(time)} UTC · {forecast}")
+                forecast = f"+{self.minutes[lead]:g} min from {stamp(self.start)}"
+                heading.set_text(f"{self.product} · {stamp(time)} UTC · {forecast}")
                 self._fill(axes, self.fields(lead))
                 writer.grab_frame()
 
@@ -161,13 +158,13 @@ class _Panels:
             axis.clear()
             axis.set_axis_off()
         for axis, (title, field, probability) in zip(axes.flat, fields, strict=False):
-            _draw(axis, field, *(_probability_colours() if probability else _rain_colours()))
+            draw(axis, field, *(probability_colours() if probability else rain_colours()))
             axis.set_title(title, fontsize=9)
 
     def _finish(self, figure: "Figure", heading: str) -> None:
         from matplotlib.cm import ScalarMappable
 
-        colour_map, norm = _rain_colours()
+        colour_map, norm = rain_colours()
         bar = figure.colorbar(
             ScalarMappable(norm, colour_map),
             ax=figure.axes,
@@ -177,50 +174,13 @@ class _Panels:
             extend="max",
         )
         bar.set_label("rain rate in mm/h (grey: no forecast)")
-        colour_map, norm = _probability_colours()
+        colour_map, norm = probability_colours()
         bar = figure.colorbar(
             ScalarMappable(norm, colour_map), ax=figure.axes[:-1], location="bottom", fraction=0.03, pad=0.01
         )
         bar.set_label(f"probability of at least {self.threshold:g} mm/h")
         figure.suptitle(heading, fontsize=10)
         figure.text(0.005, 0.005, self.source, fontsize=6, color="0.4")
-
-
-def _grid(rows: int, columns: int, size: float) -> tuple["Figure", NDArray[Any]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(columns * size + 0.8, rows * size + 0.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _rain_colours() -> tuple[Any, Any]:
-    from cmcrameri import cm
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
-    colours = cm.batlow_r(np.linspace(0.05, 1.0, len(LEVELS)))
-    colour_map = ListedColormap(colours[:-1]).with_extremes(under="white", over=colours[-1], bad=UNOBSERVED)
-    return colour_map, BoundaryNorm(LEVELS, len(LEVELS) - 1)
-
-
-def _probability_colours() -> tuple[Any, Any]:
-    from cmcrameri import cm
-    from matplotlib.colors import BoundaryNorm, ListedColormap
-
-    colours = cm.lapaz_r(np.linspace(0.0, 1.0, len(PROBABILITIES) - 1))
-    return ListedColormap(colours).with_extremes(bad=UNOBSERVED), BoundaryNorm(PROBABILITIES, len(colours))
-
-
-def _draw(axis: "Axes", field: NDArray[np.float32], colour_map: Any, norm: Any) -> None:
-    axis.imshow(field, cmap=colour_map, norm=norm, interpolation="nearest")
-    axis.set_axis_on()
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_color("0.7")
-
-
-def _stamp(time: np.datetime64) -> str:
-    return str(np.datetime_as_string(time, unit="m")).replace("T", " ")
 
 
 def plot_archive(series: "Sequence[ArchiveInfo]", path: Path) -> None:
@@ -233,11 +193,11 @@ def plot_archive(series: "Sequence[ArchiveInfo]", path: Path) -> None:
 
     if path.suffix != ".png":
         raise ObservationError(f"{path}: expected a name ending in .png")
-    figure, axes = _grid(len(series), 2, 4.0)
-    colour_map, norm = _rain_colours()
+    figure, axes = panel_grid(len(series), 2, 4.0)
+    colour_map, norm = rain_colours()
     for (left, right), info in zip(axes, series, strict=True):
-        _draw(left, info.wettest, colour_map, norm)
-        left.set_title(f"{info.place or info.product}, {_stamp(info.wettest_time)}", fontsize=9)
+        draw(left, info.wettest, colour_map, norm)
+        left.set_title(f"{info.place or info.product}, {stamp(info.wettest_time)}", fontsize=9)
         classes = range(1, len(info.histogram))
         right.bar(classes, info.histogram[1:], color="tab:blue")
         right.set_yscale("log")

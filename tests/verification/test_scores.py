@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ssldm.errors import ObservationError
 from ssldm.verification.baselines import BASELINES, FellBack, Setting
+from ssldm.verification.comparison import compare
 from ssldm.verification.crps import crps_ensemble
-from ssldm.verification.hindcast import verify, windows
-from ssldm.verification.table import COLUMNS, tidy_table
+from ssldm.verification.statistics import Protocol
+from ssldm.verification.table import COLUMNS, all_scores, tidy_table
 
 
 def crps_by_pairs(members: np.ndarray, observed: float, norm: int) -> float:
@@ -32,16 +32,15 @@ def test_crps_of_one_member_is_the_absolute_error_and_nan_stays_nan() -> None:
     np.testing.assert_array_equal(crps_ensemble(members, observed), [[1.0, 0.0], [np.nan, np.nan]])
 
 
+def observed_at_once(rate: np.ndarray) -> xr.DataArray:
+    return xr.DataArray(rate, dims=("time", "y", "x"), coords={"time": np.zeros(1, "M8[ns]")})
+
+
 def test_scores_of_four_pixels_in_the_table() -> None:
     truth = np.array([[[0.0, 3.0], [3.0, 0.0]]], np.float32)
     forecast = np.array([[[[3.0, 3.0], [0.0, 0.0]]]], np.float32)
-    window = xr.DataArray(
-        np.concatenate([truth, truth]),
-        dims=("time", "y", "x"),
-        coords={"time": np.array(["2021-01-01T00:00", "2021-01-01T00:05"], "M8[ns]")},
-    )
-    statistics = verify({"a": lambda _: forecast}, [window], context_frames=1, lead_frames=1)
-    table = tidy_table(statistics)
+    statistics = compare({"a": forecast}, observed_at_once(truth), Protocol())
+    table = tidy_table(all_scores({"a": statistics["a"].expand_dims("event")}), {2.0: "moderate"})
     assert list(table.columns) == list(COLUMNS)
 
     def value(metric: str, threshold: float | None = None) -> float:
@@ -51,17 +50,17 @@ def test_scores_of_four_pixels_in_the_table() -> None:
     assert value("csi_mean", 2.0) == pytest.approx(1 / 3)  # one hit, one miss, one false alarm
     assert value("crps") == pytest.approx(6.0 / 4)
     assert np.isnan(value("csi_mean", 8.0))
-    with pytest.raises(ObservationError, match="found none"):
-        verify({"a": lambda _: forecast}, [], context_frames=1, lead_frames=1)
+    assert set(table.loc[table["threshold"] == 2.0, "threshold_name"]) == {"moderate"}
+    assert table["lower"].isna().all()  # one event
+    assert set(table["windows"]) == set(table["events"]) == {1}
 
 
 def test_a_pixel_counts_where_every_contestant_has_a_forecast() -> None:
     rng = np.random.default_rng(0)
-    rate = rng.random((2, 4, 4), np.float32)
-    window = xr.DataArray(rate, dims=("time", "y", "x"), coords={"time": np.arange(2).astype("M8[s]")})
     whole = rng.random((3, 1, 4, 4), np.float32)
     part = np.where(rng.random((4, 4)) > 0.3, whole, np.nan)
-    one = verify({"a": lambda _: whole, "b": lambda _: part}, [window], context_frames=1, lead_frames=1)
+    truth = observed_at_once(rng.random((1, 4, 4), np.float32))
+    one = compare({"a": whole, "b": part}, truth, Protocol())
     xr.testing.assert_identical(one["a"], one["b"])
 
 
@@ -93,7 +92,7 @@ def test_baselines_forecast_storms_and_fields_without_structure(name: str) -> No
     for kind, context in contexts().items():
         setting = Setting(context, lead_frames=3, members=4, seed=0, step_minutes=5.0, pixel_km=1.0)
         forecast = BASELINES[name](setting)
-        assert forecast.shape == (4 if name == "steps" else 1, 3, 96, 96), kind
+        assert forecast.shape == (4 if name in ("steps", "linda") else 1, 3, 96, 96), kind
         assert np.nanmin(forecast) >= 0.0, kind
         assert np.isfinite(forecast).mean() > 0.4, kind
 
@@ -103,13 +102,3 @@ def test_a_baseline_that_cannot_be_fitted_says_so() -> None:
     with pytest.warns(FellBack, match="steps: extrapolation instead"):
         found = BASELINES["steps"](setting)
     np.testing.assert_array_equal(found, BASELINES["extrapolation"](setting).repeat(4, axis=0))
-
-
-def test_verification_windows_are_disjoint() -> None:
-    from ssldm.radar.simulation import simulate
-
-    storm = simulate(11, (70, 140), seed=1)
-    found = list(windows([storm], frames=5, size=64))
-    assert len(found) == 2 * 2
-    assert all(window.shape == (5, 64, 64) for window in found)
-    assert len({(str(w["time"].values[0]), float(w["x"][0])) for w in found}) == 4

@@ -9,6 +9,18 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+SAMPLERS = ("dpm-solver++", "ddim", "unipc", "ddpm")
+
+
+def check_sampler(name: str) -> None:
+    """Refuse what is not in `SAMPLERS`.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if name not in SAMPLERS:
+        raise ConfigurationError(f"expected a sampler ({', '.join(SAMPLERS)}), found {name!r}")
+
 
 def parse_time(text: str | None) -> "np.datetime64 | None":
     """A time like 2021-05-11T02:30, UTC; None stays None.

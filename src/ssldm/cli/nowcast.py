@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ssldm.cli.arguments import parse_time
-from ssldm.errors import ConfigurationError
+from ssldm.cli.arguments import SAMPLERS, check_sampler, parse_time
 
 # More than any model's context, and few enough that a whole archive may be the source.
 _FRAMES_AT_MOST = 24
-SAMPLERS = ("dpm-solver++", "ddim", "unipc", "ddpm")
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +32,7 @@ def nowcast(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
 ) -> None:
     """Forecast from the last radar frames."""
-    if sampler not in SAMPLERS:
-        raise ConfigurationError(f"expected a sampler ({', '.join(SAMPLERS)}), found {sampler!r}")
+    check_sampler(sampler)
     from ssldm.radar.isolation import open_isolated
 
     observations = open_isolated(sources, until=parse_time(reference_time), frames=_FRAMES_AT_MOST)

@@ -1,19 +1,17 @@
-"""`ssldm verify`: a model and baselines on the same windows."""
+"""`ssldm verify`: models, baselines and forecasts in files on the same windows, and a report."""
 
+import os
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssldm.errors import ConfigurationError
+from ssldm.cli.arguments import check_sampler, parse_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
-
-    from ssldm.nowcast.nowcaster import Nowcaster
-    from ssldm.verification.baselines import BaselineName
-    from ssldm.verification.hindcast import Contestant
 
 
 def register(app: typer.Typer) -> None:
@@ -22,82 +20,91 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     data: Annotated[list[Path], typer.Option("--data", help="Archive to verify on; may be repeated.")],
-    out: Annotated[Path, typer.Option(help="Folder of the report.")],
-    model: Annotated[str, typer.Option(help="Shipped model, folder, or hub repository.")] = "small",
-    baselines: Annotated[str, typer.Option(help="Comma-separated.")] = "persistence,extrapolation,steps",
+    out: Annotated[Path, typer.Option(help="Folder of the report; what is there already is not made again.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Shipped model, folder, or hub repository, or NAME=MODEL; may be repeated; none for none.",
+            show_default="small",
+        ),
+    ] = None,
+    baselines: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: persistence, extrapolation, sprog, steps, anvil, linda (takes minutes a "
+            "window), unet."
+        ),
+    ] = "persistence,extrapolation,steps",
+    forecast: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATTERN", help="Forecasts in files of `ssldm nowcast`; may be repeated."),
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Whose scores skill is relative to.", show_default="steps if there")
+    ] = None,
     members: Annotated[int, typer.Option(min=1, help="Ensemble size.")] = 20,
-    steps: Annotated[int, typer.Option(min=1, help="Calls of the denoiser a member.")] = 10,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="Calls of the denoiser a member.")] = 10,
+    sampler: Annotated[str, typer.Option(help="See `ssldm nowcast`.")] = "dpm-solver++",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ensembles.")] = 0,
+    lead_frames: Annotated[
+        int | None, typer.Option(min=1, help="Lead times to score.", show_default="all of the models")
+    ] = None,
     size: Annotated[int, typer.Option(min=0, help="Side of the tiles in pixels; 0 for whole domains.")] = 256,
     every: Annotated[
-        int | None, typer.Option(min=1, help="Frames between windows; disjoint where left out.")
+        int | None, typer.Option(min=1, help="Frames between windows.", show_default="disjoint")
     ] = None,
+    windows: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, spread over all.", show_default="all")
+    ] = None,
+    thresholds: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: 0.5 (mm/h), 12dBZ, 74VIL, p99 (of what was observed), or a set: default, "
+            "ldcast, sevir, hko7, meteonet."
+        ),
+    ] = "default,p99,p99.9",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes.", show_default="one a processor")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
 ) -> None:
-    """Score a model and baselines on an archive, on equal terms."""
-    from ssldm.verification.baselines import BASELINES
-
-    names = [name for name in baselines.split(",") if name]
-    if unknown := [name for name in names if name not in BASELINES]:
-        raise ConfigurationError(
-            f"expected baselines among {', '.join(BASELINES)}, found {', '.join(unknown)}"
-        )
+    """Score models, baselines and forecasts in files on archives, on equal terms."""
+    check_sampler(sampler)
     from ssldm.cli.progress import over_items
-    from ssldm.nowcast.nowcaster import Nowcaster
-    from ssldm.radar.archive import open_archive
-    from ssldm.verification.hindcast import verify as score
-    from ssldm.verification.hindcast import windows
-    from ssldm.verification.table import tidy_table
+    from ssldm.report.contestants import EnsembleSettings, baseline, trained
+    from ssldm.report.evaluate import Selection, evaluate, plan_of, prepare
+    from ssldm.report.forecast_files import FileContestant
 
-    nowcaster = Nowcaster.from_pretrained(model)
-    frames = nowcaster.config.context_frames + nowcaster.config.lead_frames
-    series = [part for archive in data for part in open_archive(archive)]
-    found = list(windows(series, frames=frames, size=size or None, every=every))
-    contestants = {
-        "ssldm": _forecaster(nowcaster, members, steps, seed),
-        **{name: _baseline(name, nowcaster, members, seed) for name in names},  # type: ignore[arg-type]
-    }
-    statistics = score(
-        contestants,
-        over_items("windows")(found, len(found)),
-        context_frames=nowcaster.config.context_frames,
-        lead_frames=nowcaster.config.lead_frames,
-    )
-    table = tidy_table(statistics)
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / "scores.csv.partial"
-    table.to_csv(partial, index=False)
-    partial.rename(out / "scores.csv")
-    typer.echo(f"{table['windows'].max()} windows, {members} members")
+    settings = EnsembleSettings(members, steps, sampler, seed, device)  # type: ignore[arg-type]  # checked above
+    models = [name for name in model or ["small"] if name != "none"]
+    contestants = [
+        *(trained(text, settings) for text in models),
+        *(baseline(name, settings) for name in baselines.split(",") if name),
+        *(FileContestant.matching(*pair) for pair in parse_pairs(forecast or ()).items()),
+    ]
+    names = [contestant.name for contestant in contestants]
+    if reference is None and "steps" in names:
+        reference = "steps"
+    plan = plan_of(data, contestants, out, lead_frames=lead_frames)
+    selection = Selection(size=size or None, every=every, at_most=windows, thresholds=thresholds)
+    report = prepare(plan, selection, reference=reference, command=shlex.join(["ssldm", *_given_arguments()]))
+    table = evaluate(report, workers=workers or os.cpu_count() or 1, progress=over_items("windows"))
     typer.echo(_headline(table))
+    typer.echo(f"{out / 'index.html'}: {len(report.windows)} windows, {members} members")
+
+
+def _given_arguments() -> list[str]:
+    return sys.argv[1:]
 
 
 def _headline(table: "pd.DataFrame") -> str:
     """The scores of all lead times together that are asked for first."""
     shown = table[
         (table["lead_frame"] == 0)
-        & table["metric"].isin(["crps", "csi_mean", "csi", "spread_skill", "mean_rate", "observed_rate"])
+        & table["metric"].isin(["crps", "crps_skill", "csi_mean", "csi", "spread_skill"])
         & ~(table["scale"] > 1)
     ]
-    wide = shown.pivot_table(
-        index="contestant", columns=["metric", "threshold"], values="value", sort=False, dropna=False
+    wide = shown.assign(threshold_name=shown["threshold_name"].fillna("")).pivot_table(
+        index="contestant", columns=["metric", "threshold_name"], values="value", sort=False, dropna=False
     )
-    return str(wide.dropna(axis=1, how="all").round(4).to_string())
-
-
-def _forecaster(nowcaster: "Nowcaster", members: int, steps: int, seed: int) -> "Contestant":
-    def forecast(context: "xr.DataArray") -> "object":
-        return nowcaster.nowcast(context, members=members, steps=steps, seed=seed)[
-            "precipitation_rate"
-        ].values
-
-    return forecast  # type: ignore[return-value]
-
-
-def _baseline(name: "BaselineName", nowcaster: "Nowcaster", members: int, seed: int) -> "Contestant":
-    from ssldm.verification.baselines import BASELINES, Setting
-
-    def forecast(context: "xr.DataArray") -> "object":
-        lead_frames = nowcaster.config.lead_frames
-        return BASELINES[name](Setting.of(context, lead_frames=lead_frames, members=members, seed=seed))
-
-    return forecast  # type: ignore[return-value]
+    return str(wide.dropna(axis=1, how="all").round(3).to_string())

@@ -34,7 +34,7 @@ def nowcast_dataset(
         step: time between lead frames.
         source: model identifier and hash of its weights.
         seed: of the ensemble.
-        settings: how the forecast was made, for `history`.
+        settings: the command that makes such a forecast, for `history`.
     """
     start = observations["time"].values[-1].astype("datetime64[ns]")
     lead = (np.arange(1, rate.shape[1] + 1) * step).astype("timedelta64[ns]")
@@ -76,7 +76,7 @@ def nowcast_dataset(
             "title": "Ensemble nowcast of rain rate",
             "institution": observations.attrs.get("institution", "unknown"),
             "source": source,
-            "history": f"ssldm {version('ssldm')} nowcast {settings}",
+            "history": f"ssldm {version('ssldm')} {settings}",
             "references": "https://doi.org/10.1109/tgrs.2024.3444789",
             "observations": observations.attrs.get("product", "unknown"),
             "seed": seed,

@@ -146,7 +146,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             step,
             source=self.source,
             seed=seed,
-            settings=f"--members {members} --steps {steps} --seed {seed} --sampler {sampler}",
+            settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
 
     def _context(self, observations: xr.DataArray) -> xr.DataArray:
@@ -199,4 +199,6 @@ def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
     if has_fast_bfloat16(torch.device(device)):
         model.autoencoder.bfloat16()
         model.denoiser.bfloat16()
+    elif device == "cpu":  # nearly halves the time of the autoencoder in float32
+        model.autoencoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model

@@ -20,10 +20,24 @@ from ssldm.radar.watchdog import begin_worker
 T = TypeVar("T")
 
 
-def process_pool(workers: int) -> ProcessPoolExecutor:
-    """Processes that end with this one; by forking on Linux, which costs nothing, else started afresh."""
-    context = get_context("fork" if sys.platform == "linux" else "spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=begin_worker)
+def process_pool(
+    workers: int, *, fresh: bool = False, prepare: Callable[[], None] | None = None
+) -> ProcessPoolExecutor:
+    """Processes that end with this one.
+
+    Args:
+        workers: how many.
+        fresh: start them anew; else they are forked on Linux, which costs nothing.
+        prepare: what each does first.
+    """
+    context = get_context("fork" if sys.platform == "linux" and not fresh else "spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(prepare,))
+
+
+def _begin(prepare: Callable[[], None] | None) -> None:
+    begin_worker()
+    if prepare is not None:
+        prepare()
 
 
 def in_a_process(work: Callable[[], T]) -> T:

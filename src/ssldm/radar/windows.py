@@ -66,7 +66,7 @@ class WindowIndex:
         windows: list[Window] = []
         weights: list[float] = []
         for number, data in enumerate(series):
-            starts = _gap_free_starts(data["time"].values, frames, step_minutes)
+            starts = gap_free_starts(data["time"].values, frames, step_minutes)
             for coarsening in coarsenings:
                 wet, seen = self._block_shares(number, coarsening)
                 for start, row, column, wet_share in _fitting(wet, seen, starts, frames, size, observed):
@@ -169,7 +169,8 @@ def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.flip(turned, -1) if symmetry >= 4 else turned)
 
 
-def _gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: float) -> list[int]:
+def gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: float) -> list[int]:
+    """Where stretches of so many frames begin that follow each other by the time step."""
     regular = np.diff(times) == np.timedelta64(round(step_minutes * 60), "s")
     run = np.concatenate([[0], np.cumsum(~regular)])
     return [i for i in range(len(times) - frames + 1) if run[i] == run[i + frames - 1]]

@@ -26,13 +26,21 @@ def crps_ensemble(
     Returns:
         ``(...)``; NaN where the observation or a member is.
     """
+    error, pairs = _error_and_pairs(members, observed)
     count = len(members)
-    ordered = np.sort(members, axis=0)  # NaN sorts last and stays NaN in both sums
-    rank = (2.0 * np.arange(count) - count + 1.0).reshape(-1, *([1] * observed.ndim))
-    pairs = 2.0 * (rank * ordered).sum(axis=0)
-    error = np.abs(members - observed).mean(axis=0)
     norm = count * (count - 1) if fair else count**2
     return np.asarray(error - 0.5 * pairs / norm, dtype=np.float32)
+
+
+def _error_and_pairs(
+    members: NDArray[np.floating], observed: NDArray[np.floating]
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """⟨|x_i - y|⟩_i and Σ_ij |x_i - x_j|."""
+    count = len(members)
+    ordered = np.sort(members, axis=0)  # NaN sorts last and stays NaN in both sums
+    rank = 2.0 * np.arange(count) - count + 1.0
+    pairs = 2.0 * np.tensordot(rank, ordered, axes=1)
+    return np.abs(members - observed).mean(axis=0), pairs
 
 
 def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
@@ -44,12 +52,15 @@ def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
     sums = np.zeros((case.truth.shape[0], len(pools), len(POOLINGS), 3))
     for i, pool in enumerate(pools):
         for j, pooling in enumerate(POOLINGS):
+            if pool == 1 and j > 0:  # a pixel is its own mean and maximum
+                sums[:, i, j] = sums[:, i, 0]
+                continue
             part = pooled(case, pool, pooling)
-            terms = [
-                crps_ensemble(part.members, part.truth, fair=fair and len(part.members) > 1)
-                for fair in (False, True)
-            ]
-            for k, term in enumerate([*terms, np.ones_like(part.truth)]):
+            count = len(part.members)
+            error, pairs = _error_and_pairs(part.members, part.truth)
+            fair_norm = max(count * (count - 1), 1)
+            terms = (error - 0.5 * pairs / count**2, error - 0.5 * pairs / fair_norm, np.ones_like(error))
+            for k, term in enumerate(terms):
                 sums[:, i, j, k] = np.where(part.valid, term, 0.0).sum(axis=(1, 2), dtype=np.float64)
     return xr.DataArray(
         sums,

@@ -19,15 +19,20 @@ def fraction_sums(case: Case, thresholds: Sequence[float], scales: Sequence[int]
     """
     leads = case.truth.shape[0]
     sums = np.zeros((leads, len(thresholds), len(scales), 2))
-    for j, scale in enumerate(scales):
-        if scale > min(case.truth.shape[-2:]):
-            continue
-        weight = _box_mean(case.valid.astype(np.float64), scale)
-        for i, threshold in enumerate(thresholds):
-            probability = ((case.members >= threshold) & case.valid).mean(axis=0)
-            wet = ((case.truth >= threshold) & case.valid).astype(np.float64)
+    valid = _running_sums(case.valid.astype(np.float64))
+    for i, threshold in enumerate(thresholds):
+        wet = (case.members >= threshold) & case.valid
+        forecast_sums = _running_sums(wet.mean(axis=0))
+        observed_sums = _running_sums(((case.truth >= threshold) & case.valid).astype(np.float64))
+        for j, scale in enumerate(scales):
+            if scale > min(case.truth.shape[-2:]):
+                continue
+            weight = _box_mean(valid, scale)
             share = np.maximum(weight, 1e-9)
-            forecast, observed = _box_mean(probability, scale) / share, _box_mean(wet, scale) / share
+            forecast, observed = (
+                _box_mean(forecast_sums, scale) / share,
+                _box_mean(observed_sums, scale) / share,
+            )
             error, reference = (forecast - observed) ** 2, forecast**2 + observed**2
             for k, term in enumerate((error, reference)):
                 sums[:, i, j, k] = (weight * term).sum(axis=(1, 2))
@@ -48,9 +53,18 @@ def fractions_skill_score(sums: xr.DataArray) -> xr.DataArray:
     return 1.0 - error / reference.where(reference > 0)
 
 
-def _box_mean(field: NDArray[np.float64], side: int) -> NDArray[np.float64]:
-    """Means over all squares of ``side`` pixels inside of ``(t, h, w)``, by running sums."""
-    total = np.pad(field.cumsum(axis=-2).cumsum(axis=-1), ((0, 0), (1, 0), (1, 0)))
+def _running_sums(field: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums over all rectangles of ``(t, h, w)`` that begin at the first row and column."""
+    return np.pad(field.cumsum(axis=-2).cumsum(axis=-1), ((0, 0), (1, 0), (1, 0)))
+
+
+def _box_mean(running: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    """Means over all squares of ``side`` pixels inside of a field, of its running sums."""
     lower, upper = slice(None, -side), slice(side, None)
-    box = total[:, upper, upper] - total[:, lower, upper] - total[:, upper, lower] + total[:, lower, lower]
+    box = (
+        running[:, upper, upper]
+        - running[:, lower, upper]
+        - running[:, upper, lower]
+        + running[:, lower, lower]
+    )
     return np.asarray(box / side**2)

@@ -1,4 +1,4 @@
-"""Scores as one tidy table."""
+"""Scores of some contestants: as datasets by lead time, and as one tidy table."""
 
 from collections.abc import Mapping
 
@@ -6,9 +6,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ssldm.verification.statistics import scores_of
+from ssldm.verification.intervals import scores_with_intervals
 
-COLUMNS = ("contestant", "lead_frame", "metric", "threshold", "scale", "bin", "value", "windows")
+COLUMNS = (
+    "contestant",
+    "lead_frame",
+    "metric",
+    "threshold",
+    "threshold_name",
+    "scale",
+    "bin",
+    "value",
+    "lower",
+    "upper",
+    "windows",
+    "events",
+)
 # What a score may depend on beside the lead time, and the column that it stands in.
 _COLUMN_OF = {
     "threshold": "threshold",
@@ -20,24 +33,53 @@ _COLUMN_OF = {
 }
 
 
-def tidy_table(statistics: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+def all_scores(
+    statistics: Mapping[str, xr.Dataset], *, reference: str | None = None
+) -> dict[str, xr.Dataset]:
+    """Scores with intervals at each lead frame 1, 2, … and, as lead frame 0, of all lead times together.
+
+    Args:
+        statistics: sums of each contestant with a dimension ``event``.
+        reference: see `scores_with_intervals`.
+    """
+    scores = scores_with_intervals(
+        {name: _with_all_lead_times(part) for name, part in statistics.items()}, reference=reference
+    )
+    return {
+        name: part.assign_attrs(
+            windows=int(statistics[name]["cases"].sum()), events=statistics[name].sizes["event"]
+        )
+        for name, part in scores.items()
+    }
+
+
+def _with_all_lead_times(statistics: xr.Dataset) -> xr.Dataset:
+    """Statistics with a dimension ``lead_frame`` of which 0 is the sum over lead times."""
+    together = statistics.sum("lead_time").expand_dims(lead_time=1)
+    sums = xr.concat(
+        [together, statistics.drop_vars("lead_time", errors="ignore")], "lead_time", data_vars="minimal"
+    )
+    frames = np.arange(sums.sizes["lead_time"])
+    return sums.rename(lead_time="lead_frame").assign_coords(lead_frame=frames)
+
+
+def tidy_table(scores: Mapping[str, xr.Dataset], names: Mapping[float, str] | None = None) -> pd.DataFrame:
     """Scores of some contestants, one a row; lead frame 0 is all lead times together.
 
     Args:
-        statistics: merged sums of each contestant.
+        scores: of each contestant, as `all_scores` returns them.
+        names: what thresholds were asked for as, by their rate in mm/h.
 
     Returns:
         The columns `COLUMNS`: threshold in mm/h; scale in pixels (side of a block or neighbourhood, or a
-        wavelength); bin, a rank or the number of members above the threshold; NaN where there is none.
+        wavelength); bin, a rank or the number of members above the threshold; the bounds of a 90% interval;
+        NaN where there is none.
     """
     parts = []
-    for name, sums in statistics.items():
-        overall = scores_of(sums.sum("lead_time")).expand_dims(lead_frame=[0])
-        frames = np.arange(1, sums.sizes["lead_time"] + 1)
-        by_lead = scores_of(sums).rename(lead_time="lead_frame").assign_coords(lead_frame=frames)
-        for scores in (overall, by_lead):
-            for metric, values in scores.items():
-                part = values.rename("value").to_dataframe().reset_index().rename(columns=_COLUMN_OF)
-                parts.append(part.assign(contestant=name, metric=str(metric), windows=int(sums["cases"])))
+    for name, dataset in scores.items():
+        for metric, values in dataset.items():
+            estimates = values.to_dataset("estimate").to_dataframe().reset_index().rename(columns=_COLUMN_OF)
+            parts.append(estimates.assign(contestant=name, metric=str(metric), **dataset.attrs))
     table = pd.concat(parts, ignore_index=True).reindex(columns=list(COLUMNS))
+    table["threshold_name"] = table["threshold"].map(dict(names or {}))
     return table.sort_values(["contestant", "lead_frame"], kind="stable", ignore_index=True)

@@ -1,0 +1,239 @@
+"""Who is compared: trained models, baselines, forecasts in files. Values that can be sent to a process."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import xarray as xr
+
+from ssldm.errors import ConfigurationError, ModelError
+from ssldm.nowcast.dataset import nowcast_dataset
+from ssldm.nowcast.weights_folder import CONFIG, read_config, weights_at, weights_hash
+from ssldm.radar.observations import time_step
+from ssldm.verification.baselines import BASELINES, BaselineName, Setting
+
+if TYPE_CHECKING:
+    from ssldm.diffusion.schedule import SamplerName
+    from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
+
+# From the context (time, y, x) in mm/h and a number of lead frames to a nowcast dataset.
+Forecaster = Callable[[xr.DataArray, int], xr.Dataset]
+
+
+class Contestant(Protocol):
+    """What makes forecasts.
+
+    Attributes:
+        name: in tables and figures.
+        kept: whether its forecasts are to be kept beside the report.
+        frames: context frames that it needs and lead frames that it has; None where it makes do with any.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kept(self) -> bool: ...
+
+    @property
+    def frames(self) -> tuple[int, int] | None: ...
+
+    def identity(self) -> dict[str, str | int]:
+        """All that its forecasts depend on, beside the observations."""
+        ...
+
+    def load(self) -> Forecaster:
+        """Make ready to forecast, in the process that will do so."""
+        ...
+
+
+@dataclass(frozen=True)
+class EnsembleSettings:
+    """How ensembles are made, see `ssldm.nowcast.nowcaster.Nowcaster.nowcast`."""
+
+    members: int = 20
+    steps: int = 10
+    sampler: "SamplerName" = "dpm-solver++"
+    seed: int = 0
+    device: str = "auto"
+
+    def seed_at(self, context: xr.DataArray) -> int:
+        """The seed of one forecast: another one at each time, or all would share their luck."""
+        minutes = int((context["time"].values[-1] - np.datetime64(0, "s")) / np.timedelta64(1, "m"))
+        return int(np.random.SeedSequence((self.seed, minutes)).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class ModelContestant:
+    """A trained ensemble model, see `ssldm.nowcast.nowcaster.Nowcaster`."""
+
+    name: str
+    folder: str
+    frames: tuple[int, int]
+    settings: EnsembleSettings
+    kept: bool = True
+
+    def identity(self) -> dict[str, str | int]:
+        """Weights, configuration, settings and versions."""
+        settings = self.settings
+        return {
+            **_weights_identity(Path(self.folder)),
+            "members": settings.members,
+            "steps": settings.steps,
+            "sampler": settings.sampler,
+            "seed": settings.seed,
+        }
+
+    def load(self) -> Forecaster:
+        """Load the weights; one thread, so that rounding does not depend on the number of processes."""
+        import torch
+
+        from ssldm.nowcast.nowcaster import Nowcaster
+
+        torch.set_num_threads(1)
+        settings = self.settings
+        nowcaster = Nowcaster.from_pretrained(self.folder, device=settings.device)
+
+        def forecast(context: xr.DataArray, lead_frames: int) -> xr.Dataset:
+            return nowcaster.nowcast(
+                context,
+                members=settings.members,
+                steps=settings.steps,
+                sampler=settings.sampler,
+                seed=settings.seed_at(context),
+            ).isel(lead_time=slice(0, lead_frames))
+
+        return forecast
+
+
+@dataclass(frozen=True)
+class UNetContestant:
+    """A trained U-Net, see `ssldm.nowcast.unet_forecaster`."""
+
+    name: str
+    folder: str
+    frames: tuple[int, int]
+    kept: bool = True
+
+    def identity(self) -> dict[str, str | int]:
+        """Weights, configuration and versions."""
+        return _weights_identity(Path(self.folder))
+
+    def load(self) -> Forecaster:
+        """Load the weights, for one thread."""
+        import torch
+
+        from ssldm.nowcast.unet_forecaster import UNetForecaster
+
+        torch.set_num_threads(1)
+        forecaster = UNetForecaster.from_pretrained(self.folder)
+
+        def forecast(context: xr.DataArray, lead_frames: int) -> xr.Dataset:
+            return nowcast_dataset(
+                forecaster.forecast(context)[:, :lead_frames],
+                context,
+                time_step(context),
+                source=forecaster.source,
+                seed=0,
+                settings=f"verify --model {self.folder}",
+            )
+
+        return forecast
+
+
+@dataclass(frozen=True)
+class BaselineContestant:
+    """One of `ssldm.verification.baselines`."""
+
+    name: BaselineName
+    settings: EnsembleSettings
+    frames: None = None
+    kept: bool = True
+
+    def identity(self) -> dict[str, str | int]:
+        """Settings and versions."""
+        return {
+            "baseline": self.name,
+            "pysteps": version("pysteps"),
+            "ssldm": version("ssldm"),
+            "members": self.settings.members,
+            "seed": self.settings.seed,
+        }
+
+    def load(self) -> Forecaster:
+        """Nothing to prepare."""
+
+        def forecast(context: xr.DataArray, lead_frames: int) -> xr.Dataset:
+            members, seed = self.settings.members, self.settings.seed_at(context)
+            setting = Setting.of(context, lead_frames=lead_frames, members=members, seed=seed)
+            return nowcast_dataset(
+                BASELINES[self.name](setting),
+                context,
+                time_step(context),
+                source=f"{self.name}, pysteps {version('pysteps')}",
+                seed=seed,
+                settings=f"verify --baselines {self.name} --members {members} --seed {self.settings.seed}",
+            )
+
+        return forecast
+
+
+def trained(text: str, settings: EnsembleSettings) -> Contestant:
+    """A trained model, ensemble or U-Net.
+
+    Args:
+        text: shipped model, folder or hub repository, or ``NAME=MODEL``; the name is else that in its
+            configuration.
+        settings: of the ensemble.
+
+    Raises:
+        ModelError: nothing of that name, or something else.
+    """
+    from ssldm.nowcast import nowcaster, unet_forecaster
+    from ssldm.nowcast.latent_diffusion import ModelConfig
+
+    name, _, model = text.rpartition("=")
+    folder = weights_at(model, (*nowcaster.SHIPPED, *unet_forecaster.SHIPPED), {})
+    config: ModelConfig | UNetForecasterConfig
+    try:
+        config = read_config(folder, unet_forecaster.UNetForecasterConfig)
+    except ModelError:
+        config = read_config(folder, ModelConfig)
+    name, frames = name or config.name, (config.context_frames, config.lead_frames)
+    if isinstance(config, ModelConfig):
+        return ModelContestant(name, os.fspath(folder), frames, settings)
+    return UNetContestant(name, os.fspath(folder), frames)
+
+
+def baseline(name: str, settings: EnsembleSettings) -> Contestant:
+    """A baseline by its name in `BASELINES`, or "unet", the U-Net that is shipped.
+
+    Raises:
+        ConfigurationError: none of that name.
+    """
+    if name == "unet":
+        return trained(name, settings)
+    for known in BASELINES:
+        if name == known:
+            return BaselineContestant(known, settings)
+    raise ConfigurationError(f"expected baselines among {', '.join([*BASELINES, 'unet'])}, found {name}")
+
+
+def digest(value: object) -> str:
+    """A short hash of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _weights_identity(folder: Path) -> dict[str, str | int]:
+    return {
+        "weights": weights_hash(folder),
+        "config": hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:12],
+        "ssldm": version("ssldm"),
+        "torch": version("torch"),
+    }

@@ -1,0 +1,101 @@
+"""The scores that are asked for first, contestants side by side, with intervals and the best marked."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+
+Better = Literal["low", "high", "one", "zero"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One score of one contestant, as text; `best` among the contestants."""
+
+    value: str
+    interval: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One score of all contestants."""
+
+    label: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class _Score:
+    label: str
+    metric: str
+    where: Mapping[str, float]
+    better: Better
+
+
+def headline(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) -> list[Row]:
+    """Scores of all lead times together, a row each; rows that nobody has are left out.
+
+    Args:
+        scores: as `ssldm.verification.table.all_scores` returns them.
+        thresholds: what they were asked for as, by their rate in mm/h.
+    """
+    rows = []
+    for score in _scores(scores, thresholds):
+        found = [dataset[score.metric].isel(lead_frame=0).sel(score.where) for dataset in scores.values()]
+        values = np.array([float(part.sel(estimate="value")) for part in found])
+        if np.isfinite(values).any():
+            best = _best(values, score.better)
+            cells = [_cell(part, i == best) for i, part in enumerate(found)]
+            rows.append(Row(score.label, tuple(cells)))
+    return rows
+
+
+def _scores(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) -> Iterator[_Score]:
+    first = next(iter(scores.values()))
+    yield _Score("CRPS, mm/h", "crps", {"pool": 1}, "low")
+    if "crps_skill" in first:
+        yield _Score("CRPS skill", "crps_skill", {"pool": 1}, "high")
+    yield _Score("fair CRPS, mm/h", "crps_fair", {"pool": 1}, "low")
+    yield _Score("CRPS of means over 16 pixels, mm/h", "crps", {"pool": 16}, "low")
+    per_threshold: tuple[tuple[str, str, dict[str, float], Better], ...] = (
+        ("CSI of the mean", "csi_mean", {"pool": 1}, "high"),
+        ("CSI of members", "csi", {"pool": 1}, "high"),
+        ("frequency bias of members", "bias", {"pool": 1}, "one"),
+        ("Brier score", "brier", {}, "low"),
+        ("FSS of 16 pixels", "fss", {"scale": 16}, "high"),
+    )
+    for label, metric, where, better in per_threshold:
+        for rate, name in thresholds.items():
+            yield _Score(f"{label}, {name}", metric, {"threshold": rate, **where}, better)
+    yield _Score("spread over error of the mean", "spread_skill", {}, "one")
+    yield _Score("strongest rain, forecast - observed, mm/h", "max_error", {}, "zero")
+    yield _Score("SSIM of members", "ssim", {}, "high")
+    yield _Score("PSNR of members, dB", "psnr", {}, "high")
+    for metric, label in (("lpips", "LPIPS"), ("fvd", "FVD")):
+        if metric in first:
+            yield _Score(label, metric, {}, "low")
+
+
+def _best(values: np.ndarray, better: Better) -> int | None:
+    """Place of the best; None where it is not the only one."""
+    badness = {
+        "low": values,
+        "high": -values,
+        "one": np.abs(np.log(np.where(values > 0, values, np.nan))),
+        "zero": np.abs(values),
+    }[better]
+    if not np.isfinite(badness).any():
+        return None
+    place = int(np.nanargmin(badness))
+    return place if (badness == badness[place]).sum() == 1 else None
+
+
+def _cell(score: xr.DataArray, best: bool) -> Cell:
+    value, lower, upper = (float(score.sel(estimate=name)) for name in ("value", "lower", "upper"))
+    if not np.isfinite(value):
+        return Cell("–", "", best=False)
+    interval = f"{lower:.3f} to {upper:.3f}" if np.isfinite(lower) and np.isfinite(upper) else ""
+    return Cell(f"{value:.3f}", interval, best)

@@ -1,0 +1,234 @@
+"""Hindcasts and their statistics on disk, made by worker processes, each once: a report cut short goes on.
+
+    OUT/hindcasts/CONTESTANT/WINDOW.nc    a nowcast, as `ssldm nowcast` writes it
+    OUT/statistics/WINDOW.nc              sums of each contestant, a group each
+
+Each file carries the hash of all that it depends on and is made anew where that has changed. Files are
+written aside and renamed. What is computed for a window does not depend on other windows, nor on how many
+processes there are, so reports are the same however they came about.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ssldm.errors import ObservationError
+from ssldm.nowcast.dataset import write_nowcast
+from ssldm.radar.archive import open_archive
+from ssldm.radar.isolation import process_pool
+from ssldm.radar.observations import NAME
+from ssldm.report.contestants import Contestant, Forecaster, digest
+from ssldm.verification.comparison import compare
+from ssldm.verification.statistics import Protocol
+from ssldm.verification.windows import Window
+
+_KEY = "depends_on"
+_NOTES = "comment"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a worker needs to know.
+
+    Attributes:
+        archives: their series, in this order, are those of the windows.
+        contestants: with different names.
+        context_frames, lead_frames: of each window.
+        protocol: what to score.
+        out: folder of the report.
+    """
+
+    archives: tuple[str, ...]
+    contestants: tuple[Contestant, ...]
+    context_frames: int
+    lead_frames: int
+    protocol: Protocol
+    out: Path
+
+    @property
+    def frames(self) -> int:
+        """Context and lead frames together."""
+        return self.context_frames + self.lead_frames
+
+    def series(self) -> list[xr.DataArray]:
+        """The series of all archives, lazily."""
+        return [data for archive in self.archives for data in open_archive(archive)]
+
+    def hindcast_path(self, contestant: Contestant, window: Window) -> Path:
+        """Where the forecast of a window is, or will be."""
+        return self.out / "hindcasts" / contestant.name / f"{window.name}.nc"
+
+    def statistics_path(self, window: Window) -> Path:
+        """Where the statistics of a window are, or will be."""
+        return self.out / "statistics" / f"{window.name}.nc"
+
+
+def compute_statistics(plan: Plan, windows: Sequence[Window], *, workers: int) -> Iterator[Window]:
+    """Make what is missing of hindcasts and statistics; yields each window when it is done.
+
+    Raises:
+        SsldmError: what a contestant raises, or a process that was killed.
+    """
+    worker = Worker(plan)
+    missing = []
+    for window in windows:
+        if worker.is_done(window):
+            yield window
+        else:
+            missing.append(window)
+    if not missing:
+        return
+    # Fresh processes: a fork of one that has computed with torch may hang.
+    with process_pool(min(workers, len(missing)), fresh=True, prepare=partial(_prepare, plan)) as pool:
+        try:
+            futures = {pool.submit(_work, window): window for window in missing}
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        except BrokenProcessPool as error:
+            raise ObservationError(
+                "expected processes that live, found one killed; fewer --workers take less memory"
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def read_statistics(plan: Plan, window: Window) -> dict[str, xr.Dataset]:
+    """The statistics of each contestant on a window, with the notes on its forecast as attribute `notes`."""
+    path = plan.statistics_path(window)
+    found = {}
+    for contestant in plan.contestants:
+        with xr.open_dataset(path, group=contestant.name, engine="h5netcdf") as dataset:
+            found[contestant.name] = dataset.load()
+    return found
+
+
+class Worker:
+    """Makes hindcasts and statistics of one window after the other.
+
+    Args:
+        plan: what to make.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._forecasters: dict[str, Forecaster] = {}
+
+    @cached_property
+    def _series(self) -> list[xr.DataArray]:
+        return self.plan.series()
+
+    @cached_property
+    def _identities(self) -> dict[str, dict[str, str | int]]:
+        return {contestant.name: contestant.identity() for contestant in self.plan.contestants}
+
+    def is_done(self, window: Window) -> bool:
+        """Whether the statistics of a window are there, and as they would be made now."""
+        return _key_of(self.plan.statistics_path(window)) == self._key(self._load(window))
+
+    def _load(self, window: Window) -> xr.DataArray:
+        return window.of(self._series, self.plan.frames).load()
+
+    def _key(self, data: xr.DataArray) -> str:
+        return digest([self._identities, *self._asked(data), self.plan.protocol.model_dump()])
+
+    def _asked(self, data: xr.DataArray) -> tuple[str, int, int]:
+        """All that a forecast depends on beside the contestant."""
+        return _observed_hash(data), self.plan.context_frames, self.plan.lead_frames
+
+    def process(self, window: Window) -> None:
+        """Make the statistics of a window."""
+        data = self._load(window)
+        context = data.isel(time=slice(0, self.plan.context_frames))
+        forecasts, notes = {}, {}
+        for contestant in self.plan.contestants:
+            made_of = digest([self._identities[contestant.name], *self._asked(data)])
+            dataset = self._hindcast(contestant, window, context, made_of)
+            forecasts[contestant.name] = _rates(dataset, contestant.name)
+            notes[contestant.name] = dataset.attrs.get(_NOTES, "")
+        truth = data.isel(time=slice(self.plan.context_frames, None))
+        statistics = compare(forecasts, truth, self.plan.protocol)
+        parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
+        tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(data)}), **parts})
+        _write_aside(self.plan.statistics_path(window), partial(tree.to_netcdf, engine="h5netcdf"))
+
+    def _hindcast(
+        self, contestant: Contestant, window: Window, context: xr.DataArray, made_of: str
+    ) -> xr.Dataset:
+        path = self.plan.hindcast_path(contestant, window)
+        if contestant.kept and _key_of(path) == made_of:
+            with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True) as dataset:
+                return dataset.load()
+        if contestant.name not in self._forecasters:
+            self._forecasters[contestant.name] = contestant.load()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            dataset = self._forecasters[contestant.name](context, self.plan.lead_frames)
+        said = sorted({str(w.message) for w in caught if w.category.__module__.startswith("ssldm.")})
+        dataset.attrs[_NOTES] = "; ".join(said)
+        if contestant.kept:
+            dataset.attrs[_KEY] = made_of
+            write_nowcast(dataset, path)
+        return dataset
+
+
+_worker: Worker | None = None
+
+
+def _prepare(plan: Plan) -> None:
+    """What a fresh process does first."""
+    global _worker  # noqa: PLW0603  # a process has one plan
+    import cv2
+    import threadpoolctl
+
+    cv2.setNumThreads(1)
+    threadpoolctl.threadpool_limits(1)
+    _worker = Worker(plan)
+
+
+def _work(window: Window) -> None:
+    if _worker is None:
+        raise RuntimeError("_prepare runs first in each process")
+    _worker.process(window)
+
+
+def _observed_hash(data: xr.DataArray) -> str:
+    """Of the observations, where and when they are."""
+    found = hashlib.sha256(data.values.tobytes())
+    for axis in sorted({"time", "x", "y"} & set(map(str, data.coords))):
+        found.update(data[axis].values.tobytes())
+    return found.hexdigest()
+
+
+def _rates(dataset: xr.Dataset, name: str) -> Any:
+    """Members ``(m, t, y, x)`` of a nowcast in mm/h."""
+    rate = dataset[NAME]
+    if rate.attrs.get("units") != "mm h-1":
+        raise ObservationError(f"{name}: expected rain rate in mm h-1, found {rate.attrs.get('units')!r}")
+    return np.asarray(rate.values, np.float32)
+
+
+def _key_of(path: Path) -> str | None:
+    """What a file depends on; None where there is none, or one that cannot be read."""
+    try:
+        with xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True) as dataset:
+            return str(dataset.attrs.get(_KEY))
+    except (OSError, ValueError):
+        return None
+
+
+def _write_aside(path: Path, write: Callable[[Path], Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_path = path.with_name(path.name + ".partial")
+    write(partial_path)
+    partial_path.replace(path)

@@ -1,0 +1,38 @@
+"""Contestants on equal terms: the same observation, and the same pixels."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.verification.case import Case
+from ssldm.verification.statistics import Protocol, statistics_of
+
+
+def compare(
+    forecasts: Mapping[str, NDArray[np.floating]], truth: xr.DataArray, protocol: Protocol
+) -> dict[str, xr.Dataset]:
+    """Statistics of each forecast of one observation, see `ssldm.verification.statistics`.
+
+    A pixel counts where it is observed and every contestant has a forecast.
+
+    Args:
+        forecasts: members ``(m, t, h, w)`` in mm/h of each contestant, NaN where it has none.
+        truth: ``(time, y, x)`` in mm/h, NaN unobserved.
+        protocol: what to score.
+    """
+    valid = np.isfinite(truth.values)
+    for members in forecasts.values():
+        valid &= np.isfinite(members).all(axis=0)
+    return {
+        name: statistics_of(Case.of(members, truth.values, valid), protocol, _generator(truth))
+        for name, members in forecasts.items()
+    }
+
+
+def _generator(truth: xr.DataArray) -> np.random.Generator:
+    """Random numbers of a window: the same in whatever order, and by whomever, windows are processed."""
+    digest = hashlib.sha256(truth.values.tobytes() + truth["time"].values.tobytes()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
