@@ -1,5 +1,6 @@
 """Confidence intervals by a bootstrap over events, the same resampled events for every contestant."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -82,7 +83,9 @@ def _interval(samples: xr.Dataset) -> xr.Dataset:
     drawn = samples.isel(sample=slice(1, None))
     if drawn.sizes["sample"]:
         tail = 0.5 * (1.0 - LEVEL)
-        bounds = [drawn.quantile(q, "sample").drop_vars("quantile") for q in (tail, 1.0 - tail)]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "All-NaN slice")  # of a score that no sample has
+            bounds = [drawn.quantile(q, "sample").drop_vars("quantile") for q in (tail, 1.0 - tail)]
     else:
         bounds = [xr.full_like(value, np.nan)] * 2
     names = xr.DataArray(list(ESTIMATES), dims="estimate", name="estimate")

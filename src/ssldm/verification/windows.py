@@ -100,9 +100,11 @@ def observed_quantiles(
     for field in fields:
         known = field[np.isfinite(field)]
         counts += np.bincount(np.searchsorted(_EDGES, known, side="right"), minlength=len(counts))
-    share = counts.cumsum() / max(counts.sum(), 1)
+    if not counts.any():
+        return [None for _ in probabilities]
+    share = counts.cumsum() / counts.sum()
     rates = [float(_EDGES[max(int(np.searchsorted(share, p)) - 1, 0)]) for p in probabilities]
-    return [float(f"{rate:.3g}") if rate >= 0.1 and counts.any() else None for rate in rates]
+    return [float(f"{rate:.3g}") if rate >= 0.1 else None for rate in rates]
 
 
 def _tiles(data: xr.DataArray, size: int | None) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:

@@ -1,0 +1,235 @@
+"""Reports: the same however they came about, nothing made twice, files as contestants."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from ssldm.errors import ConfigurationError, ObservationError
+from ssldm.nowcast.dataset import nowcast_dataset, write_nowcast
+from ssldm.radar.archive import open_archive
+from ssldm.radar.observations import time_step
+from ssldm.report.contestants import Contestant, EnsembleSettings, Forecaster, baseline
+from ssldm.report.evaluate import Report, Selection, evaluate, plan_of, prepare
+from ssldm.report.forecast_files import FileContestant
+from ssldm.report.hindcasts import Worker, read_statistics
+from ssldm.verification.windows import Window, windows
+
+SETTINGS = EnsembleSettings(members=3, seed=1)
+CONTESTANTS = tuple(baseline(name, SETTINGS) for name in ("persistence", "extrapolation", "steps"))
+SELECTION = Selection(size=64, thresholds="default")
+
+
+def report_of(
+    archives: list[Path], out: Path, contestants: tuple[Contestant, ...] = CONTESTANTS, **selection: object
+) -> Report:
+    plan = plan_of(archives, contestants, out, lead_frames=4)
+    return prepare(
+        plan, Selection(**{"size": 64, "thresholds": "default", **selection}), reference=None, command="made"
+    )
+
+
+def silently(items: object, _: int) -> object:
+    return items
+
+
+def made(report: Report, workers: int = 1) -> pd.DataFrame:
+    return evaluate(report, workers=workers, progress=silently)
+
+
+@pytest.fixture(scope="module")
+def archives(storm_archive: Callable[[int], Path]) -> list[Path]:
+    return [storm_archive(1), storm_archive(2)]
+
+
+@pytest.fixture(scope="module")
+def finished(archives: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Report:
+    report = report_of(archives, tmp_path_factory.mktemp("finished"))
+    made(report)
+    return report
+
+
+def results(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in ("scores.csv", "windows.csv", "index.html")}
+
+
+def test_a_report_has_scores_figures_and_a_page_by_itself(finished: Report) -> None:
+    out = finished.plan.out
+    assert {path.name for path in out.iterdir()} == {
+        "scores.csv", "scores.nc", "windows.csv", "index.html", "figures", "hindcasts", "statistics",
+    }  # fmt: skip
+    page = (out / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == len(list((out / "figures").iterdir())) == 8
+    assert not any(text in page for text in ('src="http', 'src="/', "<script"))
+    assert "only 2 events" in page
+    table = pd.read_csv(out / "scores.csv")
+    assert set(table["contestant"]) == {"persistence", "extrapolation", "steps"}
+    assert set(table["events"]) == {2}
+    crps = table[(table["metric"] == "crps") & (table["scale"] == 1) & (table["lead_frame"] == 0)]
+    assert (crps["lower"] <= crps["value"]).all()
+    assert (crps["value"] <= crps["upper"]).all()
+    tree = xr.open_datatree(out / "scores.nc", engine="h5netcdf")
+    stored = tree["steps"]["crps"].sel(pool=1, estimate="value").isel(lead_frame=0)
+    assert float(stored) == pytest.approx(crps.set_index("contestant")["value"]["steps"])
+    assert tree["steps/statistics"].sizes["event"] == 2
+    assert len(pd.read_csv(out / "windows.csv")) == 3 * len(finished.windows)
+
+
+def test_two_workers_make_the_same_report_as_one(
+    finished: Report, archives: list[Path], tmp_path: Path
+) -> None:
+    made(report_of(archives, tmp_path), workers=2)
+    assert results(tmp_path) == results(finished.plan.out)
+
+
+def test_what_is_lost_is_made_again_and_the_same(
+    finished: Report, archives: list[Path], tmp_path: Path
+) -> None:
+    report = report_of(archives, tmp_path)
+    worker, first = Worker(report.plan), report.windows[0]
+    worker.process(first)
+    assert [worker.is_done(window) for window in report.windows[:2]] == [True, False]
+    report.plan.statistics_path(first).write_bytes(b"cut short")
+    report.plan.hindcast_path(CONTESTANTS[0], first).unlink()
+    report.plan.hindcast_path(CONTESTANTS[2], first).write_bytes(b"cut short")
+    assert not worker.is_done(first)
+    worker.process(first)
+    again = read_statistics(report.plan, first)
+    for name, part in read_statistics(finished.plan, first).items():
+        xr.testing.assert_identical(again[name], part)
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Persistence that counts how often it forecasts, and notes a line for each."""
+
+    log: Path
+    version: int = 0
+    name: str = "counting"
+    kept: bool = True
+    frames: None = None
+
+    def identity(self) -> dict[str, str | int]:
+        return {"version": self.version}
+
+    def load(self) -> Forecaster:
+        def forecast(context: xr.DataArray, lead_frames: int) -> xr.Dataset:
+            with self.log.open("a") as log:
+                log.write("made\n")
+            rate = np.repeat(context.values[-1:], lead_frames, axis=0)[None]
+            return nowcast_dataset(rate, context, time_step(context), source="", seed=0, settings="")
+
+        return forecast
+
+    def count(self) -> int:
+        return len(self.log.read_text().splitlines())
+
+
+def test_forecasts_are_made_once_unless_something_changed(archives: list[Path], tmp_path: Path) -> None:
+    counting = Counting(tmp_path / "log")
+    out = tmp_path / "report"
+
+    def process(contestant: Counting, source: list[Path], protocol: str = "default") -> int:
+        report = report_of(source, out, (contestant, CONTESTANTS[0]), thresholds=protocol)
+        worker = Worker(report.plan)
+        before = counting.count() if counting.log.exists() else 0
+        for window in report.windows:
+            if not worker.is_done(window):
+                worker.process(window)
+        return counting.count() - before
+
+    number = len(report_of(archives[:1], out).windows)
+    assert process(counting, archives[:1]) == number > 1
+    assert process(counting, archives[:1]) == 0
+    assert process(counting, archives[:1], "hko7") == 0  # other scores of the same forecasts
+    assert process(Counting(counting.log, version=1), archives[:1]) == number
+    assert process(Counting(counting.log, version=1), archives) == number  # the second archive's only
+
+
+def forecasts_of(archive: Path, folder: Path, shift: int = 0) -> list[Window]:
+    """Persistence of whole domains in files, as a service would have them."""
+    series = open_archive(archive)
+    found = windows(series, frames=8)
+    for number, window in enumerate(found):
+        context = window.of(series, 8)[:4].load()
+        context = context.assign_coords(time=context["time"] + np.timedelta64(shift, "m"))
+        rate = np.repeat(context.values[-1:], 6, axis=0)[None]
+        dataset = nowcast_dataset(rate, context, time_step(context), source="them", seed=0, settings="")
+        write_nowcast(dataset, folder / "archive" / f"{number}.nc")
+    return found
+
+
+def test_forecasts_in_files_are_contestants(archives: list[Path], tmp_path: Path) -> None:
+    forecasts_of(archives[0], tmp_path)
+    theirs = FileContestant.matching("theirs", f"{tmp_path}/**/*.nc")
+    report = report_of(archives, tmp_path / "report", (CONTESTANTS[0], theirs), size=32)
+    assert {window.series for window in report.windows} == {0}  # there are none of the second archive
+    assert len({(w.rows, w.columns) for w in report.windows}) == 4  # tiles of whole domains
+    table = made(report).set_index(["contestant", "lead_frame", "metric", "threshold", "scale", "bin"])
+    pd.testing.assert_series_equal(table.loc["theirs", "value"], table.loc["persistence", "value"])
+    assert not (tmp_path / "report" / "hindcasts" / "theirs").exists()
+
+
+def test_files_that_do_not_fit_are_refused(archives: list[Path], tmp_path: Path) -> None:
+    forecasts_of(archives[0], tmp_path, shift=1)
+    theirs = FileContestant.matching("theirs", f"{tmp_path}/**/*.nc")
+    with pytest.raises(ObservationError, match="forecasts of theirs"):
+        report_of(archives, tmp_path / "report", (CONTESTANTS[0], theirs), size=32)
+    with pytest.raises(ObservationError, match="no file that matches"):
+        FileContestant.matching("theirs", str(tmp_path / "none*.nc"))
+
+
+def test_plans_are_checked(archives: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="found -"):
+        plan_of(archives, (), tmp_path)
+    with pytest.raises(ConfigurationError, match="different names"):
+        plan_of(archives, (CONTESTANTS[0], CONTESTANTS[0]), tmp_path)
+    with pytest.raises(ConfigurationError, match="letters, digits"):
+        plan_of(archives, (FileContestant("../up", ()),), tmp_path)
+    plan = plan_of(archives, CONTESTANTS, tmp_path)
+    assert (plan.context_frames, plan.lead_frames) == (4, 16)
+    with pytest.raises(ConfigurationError, match="as reference"):
+        prepare(plan, SELECTION, reference="none", command="")
+
+
+def test_at_most_so_many_windows_are_spread_over_all(archives: list[Path], tmp_path: Path) -> None:
+    everything = report_of(archives, tmp_path).windows
+    some = report_of(archives, tmp_path, at_most=3).windows
+    assert len(some) == 3
+    assert (some[0], some[-1]) == (everything[0], everything[-1])
+
+
+def test_the_worst_process_death_leaves_one_that_goes_on(
+    finished: Report, archives: list[Path], tmp_path: Path
+) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom test_report import made, report_of\n"
+        "if __name__ == '__main__':\n"
+        "    made(report_of([Path(p) for p in sys.argv[2:]], Path(sys.argv[1])), workers=2)\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    out = tmp_path / "report"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "run.py", out, *archives], env=environment, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("statistics/*.nc"))) < 2 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    report = report_of(archives, out)
+    done = [window for window in report.windows if Worker(report.plan).is_done(window)]
+    assert 2 <= len(done) < len(report.windows)
+    made(report)
+    assert results(out) == results(finished.plan.out)
