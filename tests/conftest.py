@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from perceptual_networks import write_networks
 from radar_files import smhi_bytes, write_smhi
 
 from ssldm.radar.archive_build import build_archive
 from ssldm.radar.simulation import simulate
+from ssldm.verification.perceptual import Perceptual
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,3 +48,10 @@ def storm_archive(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], P
         return archive
 
     return make
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Perceptual:
+    """LPIPS and FVD with small networks in place of those that others publish."""
+    lpips, fvd = write_networks(tmp_path_factory.mktemp("networks"))
+    return Perceptual(lpips=lpips, fvd=fvd)

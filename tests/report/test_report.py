@@ -22,6 +22,7 @@ from ssldm.report.contestants import Contestant, EnsembleSettings, Forecaster, b
 from ssldm.report.evaluate import Report, Selection, evaluate, plan_of, prepare
 from ssldm.report.forecast_files import FileContestant
 from ssldm.report.hindcasts import Worker, read_statistics
+from ssldm.verification.perceptual import Perceptual
 from ssldm.verification.windows import Window, windows
 
 SETTINGS = EnsembleSettings(members=3, seed=1)
@@ -186,6 +187,20 @@ def test_files_that_do_not_fit_are_refused(archives: list[Path], tmp_path: Path)
         report_of(archives, tmp_path / "report", (CONTESTANTS[0], theirs), size=32)
     with pytest.raises(ObservationError, match="no file that matches"):
         FileContestant.matching("theirs", str(tmp_path / "none*.nc"))
+
+
+def test_perceptual_scores_where_their_networks_are(
+    archives: list[Path], networks: Perceptual, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="FVD needs 10 lead frames, found 4"):
+        plan_of(archives, CONTESTANTS, tmp_path, lead_frames=4, perceptual=networks)
+    plan = plan_of(archives, CONTESTANTS[:2], tmp_path, lead_frames=10, perceptual=networks)
+    table = made(prepare(plan, SELECTION, reference=None, command=""))
+    assert "LPIPS" in (tmp_path / "index.html").read_text()
+    distances = table[(table["metric"] == "fvd") & table["value"].notna()]
+    assert list(distances["lead_frame"]) == [0, 0]
+    assert (distances["value"] > 0).all()
+    assert table[table["metric"] == "lpips"]["value"].notna().all()
 
 
 def test_plans_are_checked(archives: list[Path], tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def verify(
             "ldcast, sevir, hko7, meteonet."
         ),
     ] = "default,p99,p99.9",
+    lpips: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Also LPIPS, with this network; cache: look in the usual caches."),
+    ] = None,
+    fvd: Annotated[str | None, typer.Option(metavar="PATH", help="Also FVD; likewise.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes.", show_default="one a processor")
     ] = None,
@@ -74,6 +79,7 @@ def verify(
     from ssldm.report.contestants import EnsembleSettings, baseline, trained
     from ssldm.report.evaluate import Selection, evaluate, plan_of, prepare
     from ssldm.report.forecast_files import FileContestant
+    from ssldm.verification.perceptual import Perceptual, weights_from
 
     settings = EnsembleSettings(members, steps, sampler, seed, device)  # type: ignore[arg-type]  # checked above
     models = [name for name in model or ["small"] if name != "none"]
@@ -85,7 +91,10 @@ def verify(
     names = [contestant.name for contestant in contestants]
     if reference is None and "steps" in names:
         reference = "steps"
-    plan = plan_of(data, contestants, out, lead_frames=lead_frames)
+    perceptual = Perceptual(
+        lpips=weights_from("lpips", lpips) if lpips else None, fvd=weights_from("fvd", fvd) if fvd else None
+    )
+    plan = plan_of(data, contestants, out, lead_frames=lead_frames, perceptual=perceptual)
     selection = Selection(size=size or None, every=every, at_most=windows, thresholds=thresholds)
     report = prepare(plan, selection, reference=reference, command=shlex.join(["ssldm", *_given_arguments()]))
     table = evaluate(report, workers=workers or os.cpu_count() or 1, progress=over_items("windows"))

@@ -20,6 +20,7 @@ from ssldm.report.forecast_files import FileContestant
 from ssldm.report.headline import headline
 from ssldm.report.hindcasts import Plan, compute_statistics, read_statistics
 from ssldm.report.page import Page, write_page
+from ssldm.verification.perceptual import FILM, FRAMES_OF_A_FILM, Perceptual, frechet_video_distance
 from ssldm.verification.statistics import Protocol, merge, scores_of
 from ssldm.verification.table import all_scores, tidy_table
 from ssldm.verification.thresholds import Threshold, thresholds
@@ -71,7 +72,12 @@ class Report:
 
 
 def plan_of(
-    archives: Sequence[Path], contestants: Sequence[Contestant], out: Path, *, lead_frames: int | None = None
+    archives: Sequence[Path],
+    contestants: Sequence[Contestant],
+    out: Path,
+    *,
+    lead_frames: int | None = None,
+    perceptual: Perceptual | None = None,
 ) -> Plan:
     """What contestants need: as much context as the one that needs most, and lead frames that all have.
 
@@ -80,9 +86,11 @@ def plan_of(
         contestants: the first is the one that the cases are chosen by.
         out: folder of the report.
         lead_frames: to score; None for as many as all trained models have, or 16.
+        perceptual: LPIPS and FVD, None for neither.
 
     Raises:
-        ConfigurationError: no contestants, names that repeat or are unfit for files, too many lead frames.
+        ConfigurationError: no contestants, names that repeat or are unfit for files, too many lead frames,
+            or too few for FVD.
     """
     names = [contestant.name for contestant in contestants]
     if not names or len(set(names)) < len(names):
@@ -96,13 +104,17 @@ def plan_of(
     available = min((frames[1] for frames in needed), default=_LEAD_FRAMES)
     if needed and lead_frames is not None and lead_frames > available:
         raise ConfigurationError(f"expected at most {available} lead frames, found {lead_frames}")
+    lead_frames = lead_frames or available
+    if perceptual is not None and perceptual.fvd is not None and lead_frames < FRAMES_OF_A_FILM:
+        raise ConfigurationError(f"FVD needs {FRAMES_OF_A_FILM} lead frames, found {lead_frames}")
     return Plan(
         archives=tuple(map(str, archives)),
         contestants=tuple(contestants),
         context_frames=context,
-        lead_frames=lead_frames or available,
+        lead_frames=lead_frames,
         protocol=Protocol(),
         out=out,
+        perceptual=perceptual,
     )
 
 
@@ -172,7 +184,12 @@ def evaluate(report: Report, *, workers: int, progress: Progress) -> pd.DataFram
         for name, events in by_event.items()
     }
     names = {threshold.rate: threshold.name for threshold in report.thresholds}
-    scores = all_scores(statistics, reference=report.reference)
+    scores = all_scores(
+        {name: part.drop_vars(FILM, errors="ignore") for name, part in statistics.items()},
+        reference=report.reference,
+    )
+    if plan.perceptual is not None and plan.perceptual.fvd is not None:
+        scores = {name: _with_video_distance(part, statistics[name]) for name, part in scores.items()}
     table = tidy_table(scores, names)
     by_window = pd.DataFrame(rows)
     _write_table(table, plan.out / "scores.csv")
@@ -180,6 +197,14 @@ def evaluate(report: Report, *, workers: int, progress: Progress) -> pd.DataFram
     _write_scores(scores, statistics, names, plan.out / "scores.nc")
     _write_pictures_and_page(report, scores, by_window, notes)
     return table
+
+
+def _with_video_distance(scores: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+    """Scores with the one FVD of all films: it has neither lead times nor, as it is not a mean, intervals."""
+    empty = xr.full_like(scores["mae"], np.nan)
+    distance = frechet_video_distance(statistics[list(FILM)].sum("event"))
+    first = (scores["lead_frame"] == 0) & (scores["estimate"] == "value")
+    return scores.assign(fvd=empty.where(~first, distance))
 
 
 def _overall(statistics: xr.Dataset) -> dict[str, float]:

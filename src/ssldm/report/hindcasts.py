@@ -28,6 +28,7 @@ from ssldm.radar.isolation import process_pool
 from ssldm.radar.observations import NAME
 from ssldm.report.contestants import Contestant, Forecaster, digest
 from ssldm.verification.comparison import compare
+from ssldm.verification.perceptual import Perceptual
 from ssldm.verification.statistics import Protocol
 from ssldm.verification.windows import Window
 
@@ -45,6 +46,7 @@ class Plan:
         context_frames, lead_frames: of each window.
         protocol: what to score.
         out: folder of the report.
+        perceptual: LPIPS and FVD, None for neither.
     """
 
     archives: tuple[str, ...]
@@ -53,6 +55,7 @@ class Plan:
     lead_frames: int
     protocol: Protocol
     out: Path
+    perceptual: Perceptual | None = None
 
     @property
     def frames(self) -> int:
@@ -140,7 +143,9 @@ class Worker:
         return window.of(self._series, self.plan.frames).load()
 
     def _key(self, data: xr.DataArray) -> str:
-        return digest([self._identities, *self._asked(data), self.plan.protocol.model_dump()])
+        perceptual = self.plan.perceptual
+        scores = [self.plan.protocol.model_dump(), perceptual.identity() if perceptual else {}]
+        return digest([self._identities, *self._asked(data), *scores])
 
     def _asked(self, data: xr.DataArray) -> tuple[str, int, int]:
         """All that a forecast depends on beside the contestant."""
@@ -157,7 +162,7 @@ class Worker:
             forecasts[contestant.name] = _rates(dataset, contestant.name)
             notes[contestant.name] = dataset.attrs.get(_NOTES, "")
         truth = data.isel(time=slice(self.plan.context_frames, None))
-        statistics = compare(forecasts, truth, self.plan.protocol)
+        statistics = compare(forecasts, truth, self.plan.protocol, self.plan.perceptual)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
         tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(data)}), **parts})
         _write_aside(self.plan.statistics_path(window), partial(tree.to_netcdf, engine="h5netcdf"))

@@ -1,7 +1,7 @@
 """Contestants on equal terms: the same observation, and the same pixels."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,10 @@ from ssldm.verification.statistics import Protocol, statistics_of
 
 
 def compare(
-    forecasts: Mapping[str, NDArray[np.floating]], truth: xr.DataArray, protocol: Protocol
+    forecasts: Mapping[str, NDArray[np.floating]],
+    truth: xr.DataArray,
+    protocol: Protocol,
+    more: Callable[[Case], xr.Dataset] | None = None,
 ) -> dict[str, xr.Dataset]:
     """Statistics of each forecast of one observation, see `ssldm.verification.statistics`.
 
@@ -22,14 +25,18 @@ def compare(
         forecasts: members ``(m, t, h, w)`` in mm/h of each contestant, NaN where it has none.
         truth: ``(time, y, x)`` in mm/h, NaN unobserved.
         protocol: what to score.
+        more: sums beside those of the protocol, such as `ssldm.verification.perceptual.Perceptual`.
     """
     valid = np.isfinite(truth.values)
     for members in forecasts.values():
         valid &= np.isfinite(members).all(axis=0)
-    return {
-        name: statistics_of(Case.of(members, truth.values, valid), protocol, _generator(truth))
-        for name, members in forecasts.items()
-    }
+    found = {}
+    for name, members in forecasts.items():
+        case = Case.of(members, truth.values, valid)
+        found[name] = statistics_of(case, protocol, _generator(truth))
+        if more is not None:
+            found[name] = found[name].merge(more(case))
+    return found
 
 
 def _generator(truth: xr.DataArray) -> np.random.Generator:

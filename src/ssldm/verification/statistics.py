@@ -13,6 +13,7 @@ from ssldm.verification.crps import crps_scores, crps_sums
 from ssldm.verification.ensemble import error_scores, error_sums, rank_counts, rank_frequency
 from ssldm.verification.image import image_scores, image_sums
 from ssldm.verification.neighbourhood import fraction_sums, fractions_skill_score
+from ssldm.verification.perceptual import lpips
 from ssldm.verification.probability import probability_counts, probability_scores
 from ssldm.verification.spectrum import spectrum_scores, spectrum_sums
 
@@ -94,4 +95,6 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
         **spectrum_scores(statistics["spectrum"]),
         **image_scores(statistics["image"]),
     }
+    if "lpips" in statistics:
+        found = {**found, "lpips": lpips(statistics["lpips"])}
     return xr.Dataset(dict(found))
