@@ -7,7 +7,7 @@ seconds.
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +97,6 @@ class Perceptual:
             found |= self._film_sums(*pictures)
         return xr.Dataset(found)
 
-    @cached_property
-    def _vgg(self) -> Any:
-        return _network(self.lpips)
-
-    @cached_property
-    def _i3d(self) -> Any:
-        return _network(self.fvd)
-
     def _lpips_sums(self, truth: NDArray[np.float64], members: NDArray[np.float64]) -> xr.DataArray:
         """Sums ``(lead_time, lpips_term)`` over members of pictures ``(t, h, w)`` and ``(m, t, h, w)``."""
         observed = self._picture_features(truth)
@@ -121,7 +113,8 @@ class Perceptual:
 
         colours = torch.from_numpy(255.0 * pictures).float()[:, None].expand(-1, 3, -1, -1)
         with torch.inference_mode():
-            parts = [self._vgg(part, resize_images=False, return_lpips=True) for part in colours.split(1)]
+            network = _network(self.lpips)
+            parts = [network(part, resize_images=False, return_lpips=True) for part in colours.split(1)]
         return np.asarray(torch.cat(parts).double().numpy())
 
     def _film_sums(self, truth: NDArray[np.float64], members: NDArray[np.float64]) -> dict[str, xr.DataArray]:
@@ -146,7 +139,7 @@ class Perceptual:
         resized = scipy.ndimage.zoom(film, (1.0, *scale), order=1, grid_mode=True, mode="nearest")
         colours = torch.from_numpy(2.0 * resized - 1.0).float()[None, None].expand(-1, 3, -1, -1, -1)
         with torch.inference_mode():
-            features = self._i3d(colours, rescale=False, resize=False, return_features=True)
+            features = _network(self.fvd)(colours, rescale=False, resize=False, return_features=True)
         return np.asarray(features[0].double().numpy())
 
 
@@ -182,6 +175,7 @@ def frechet_video_distance(sums: xr.Dataset) -> float:
     return float(max(distance, 0.0))
 
 
+@cache  # not kept in values, which are sent to processes
 def _network(file: Path | None) -> Any:
     import torch
 
