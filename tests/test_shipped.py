@@ -2,28 +2,43 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssldm.cli import main
+from ssldm.nowcast import unet_forecaster
 from ssldm.nowcast.dataset import open_nowcast
 from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster
 from ssldm.nowcast.weights_folder import weights_at
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.radar.observations import NAME
+from ssldm.radar.simulation import simulate
 from ssldm.verification.comparison import compare
 from ssldm.verification.statistics import Protocol, scores_of
 from ssldm.verification.windows import windows
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [*SHIPPED, *unet_forecaster.SHIPPED])
 def test_shipped_weights_are_complete(name: str) -> None:
-    folder = weights_at(name, SHIPPED, {})
+    folder = weights_at(name, [name], {})
     assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert (folder / "model.safetensors").stat().st_size <= 40e6
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_load(name: str) -> None:
     nowcaster = Nowcaster.from_pretrained(name, device="cpu")
     assert nowcaster.card is not None
     assert nowcaster.config.name == name
+
+
+def test_the_shipped_unet_forecasts_rain_that_moves() -> None:
+    storm = simulate(20, (128, 128), seed=3)
+    truth = storm.values[4:]
+    forecast = unet_forecaster.UNetForecaster.from_pretrained("unet").forecast(storm[:4])[0]
+    error = np.abs(forecast[:6] - truth[:6]).mean()
+    assert error < np.abs(storm.values[3] - truth[:6]).mean()
 
 
 def test_the_demo_writes_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

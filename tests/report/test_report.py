@@ -66,12 +66,16 @@ def results(out: Path) -> dict[str, bytes]:
 def test_a_report_has_scores_figures_and_a_page_by_itself(finished: Report) -> None:
     out = finished.plan.out
     assert {path.name for path in out.iterdir()} == {
-        "scores.csv", "scores.nc", "windows.csv", "index.html", "figures", "hindcasts", "statistics",
+        "scores.csv", "scores.nc", "windows.csv", "index.html", "headline.md",
+        "figures", "hindcasts", "statistics",
     }  # fmt: skip
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") == len(list((out / "figures").iterdir())) == 8
     assert not any(text in page for text in ('src="http', 'src="/', "<script"))
     assert "only 2 events" in page
+    lines = (out / "headline.md").read_text().splitlines()
+    assert lines[0] == "|  | persistence | extrapolation | steps |"
+    assert all(line.count("|") == 5 for line in lines)
     table = pd.read_csv(out / "scores.csv")
     assert set(table["contestant"]) == {"persistence", "extrapolation", "steps"}
     assert set(table["events"]) == {2}

@@ -82,4 +82,6 @@ def test_what_is_no_threshold_is_refused(text: str) -> None:
 
 def test_names_say_what_was_asked_for() -> None:
     assert set(SETS) == {"default", "ldcast", "sevir", "hko7", "meteonet"}
-    assert [t.name for t in thresholds("0.5,12dBZ", [radar()], no_quantiles)] == ["12dBZ", "0.5 mm/h"]
+    found = thresholds("0.5,12dBZ", [radar()], no_quantiles)
+    assert [t.name for t in found] == ["12dBZ", "0.5 mm/h"]
+    assert [t.label for t in found] == ["12dBZ (0.205 mm/h)", "0.5 mm/h"]

@@ -19,7 +19,7 @@ from ssldm.report.contestants import Contestant
 from ssldm.report.forecast_files import FileContestant
 from ssldm.report.headline import headline
 from ssldm.report.hindcasts import Plan, compute_statistics, read_statistics
-from ssldm.report.page import Page, write_page
+from ssldm.report.page import Page, write_markdown, write_page
 from ssldm.verification.perceptual import FILM, FRAMES_OF_A_FILM, Perceptual, frechet_video_distance
 from ssldm.verification.statistics import Protocol, merge, scores_of
 from ssldm.verification.table import all_scores, tidy_table
@@ -248,7 +248,7 @@ def _write_pictures_and_page(
     notes: Mapping[str, Mapping[str, int]],
 ) -> None:
     plan = report.plan
-    names = {threshold.rate: threshold.name for threshold in report.thresholds}
+    labels = {threshold.rate: threshold.label for threshold in report.thresholds}
     series = plan.series()
     first = report.windows[0].of(series, plan.frames)
     minutes = np.arange(1, plan.lead_frames + 1) * float(time_step(first) / np.timedelta64(1, "m"))
@@ -256,11 +256,11 @@ def _write_pictures_and_page(
     drawn: dict[str, tuple[str, Figure]] = {
         "lead-time": (
             "Scores by lead time; shades are 90% intervals",
-            figures.by_lead_time(scores, list(minutes), names),
+            figures.by_lead_time(scores, list(minutes), labels),
         ),
         "reliability": (
             "Reliability: on the diagonal, forecast probabilities come true as often as they say",
-            figures.reliability(scores, names),
+            figures.reliability(scores, labels),
         ),
         "ensemble": (
             "Is the truth one of the members? Rank histograms (flat is right) and spread (1 is right)",
@@ -270,7 +270,7 @@ def _write_pictures_and_page(
             "Sharpness: power of the members over that of the observation (1 is right)",
             figures.spectra(scores, list(minutes), sizes.pop() if len(sizes) == 1 else None),
         ),
-        "scales": ("Skill by scale: fractions skill score", figures.by_scale(scores, names)),
+        "scales": ("Skill by scale: fractions skill score", figures.by_scale(scores, labels)),
     }
     for label, window in _cases(report, by_window):
         drawn[f"case-{label}"] = (f"The {label} case: {window.name}", _maps(plan, series, window, minutes))
@@ -283,7 +283,7 @@ def _write_pictures_and_page(
     counts = by_window.drop_duplicates("window").groupby("event", sort=False).size()
     page = Page(
         contestants=tuple(contestant.name for contestant in plan.contestants),
-        rows=tuple(headline(scores, names)),
+        rows=tuple(headline(scores, labels)),
         pictures=tuple(pictures),
         events=tuple((str(event), int(count)) for event, count in counts.items()),
         notes=tuple((name, text, n) for name, found in notes.items() for text, n in found.items()),
@@ -292,6 +292,7 @@ def _write_pictures_and_page(
         command=report.command,
     )
     write_page(page, plan.out / "index.html")
+    write_markdown(page, plan.out / "headline.md")
 
 
 def _cases(report: Report, by_window: pd.DataFrame) -> list[tuple[str, Window]]:

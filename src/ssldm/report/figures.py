@@ -147,13 +147,14 @@ def _panels(count: int, columns: int = 3) -> tuple["Figure", list["Axes"]]:
 
 def _logarithmic(axes: "Axes", which: Literal["x", "y"], base: int) -> None:
     """Ticks at powers of the base, as plain numbers."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     if which == "x":
         axes.set_xscale("log", base=base)
     else:
         axes.set_yscale("log", base=base)
     axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator([float(base) ** power for power in range(-12, 13)]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -33,7 +33,7 @@ class Page:
 
 
 def write_page(page: Page, path: Path) -> None:
-    """Write the page, aside and then renamed; it refers to no other file."""
+    """Write the page; it refers to no other file."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -42,7 +42,21 @@ def write_page(page: Page, path: Path) -> None:
     pictures = [
         (caption, file.stem, base64.b64encode(file.read_bytes()).decode()) for caption, file in page.pictures
     ]
-    text = environment.get_template("page.html").render(page=page, pictures=pictures)
+    _write_text(environment.get_template("page.html").render(page=page, pictures=pictures), path)
+
+
+def write_markdown(page: Page, path: Path) -> None:
+    """Write the headline table with its intervals in Markdown, the best in bold."""
+    lines = [["", *page.contestants], ["---"] * (1 + len(page.contestants))]
+    for row in page.rows:
+        lines.append([row.label])
+        for cell in row.cells:
+            value = f"**{cell.value}**" if cell.best else cell.value
+            lines[-1].append(f"{value} ({cell.interval})" if cell.interval else value)
+    _write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), path)
+
+
+def _write_text(text: str, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)

@@ -34,6 +34,11 @@ class Threshold:
     rate: float
     name: str
 
+    @property
+    def label(self) -> str:
+        """The name, with the rate where it does not tell."""
+        return self.name if self.name.endswith("mm/h") else f"{self.name} ({self.rate:.3g} mm/h)"
+
 
 def thresholds(text: str, series: Sequence[xr.DataArray], quantiles: Quantiles) -> tuple[Threshold, ...]:
     """The thresholds that a text asks for, in rising order and each rate once.

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Archives of the train, validation and test split, from radar files; what is there is left as it is.
+#
+#   experiments/archives.sh [DATA [RUNS]]
+set -euo pipefail
+data=${1:-../shared/data}
+archives=${2:-runs}/archives
+
+archive() { # NAME SOURCE [OPTION...]
+    local out=$archives/$1.zarr source=$2
+    shift 2
+    [ -e "$out" ] || ssldm archive build "$source" "$out" "$@"
+}
+
+archive knmi-train "$data/knmi_h5" --end 2010-08-26T05:30
+archive smhi-train "$data/smhi_npy/2021_05_11_*" --end 2021-05-11T17:30
+archive meteoswiss-train "$data/mch_gif/20150515"
+archive fmi-train "$data/fmi_pgm"
+
+archive knmi-validation "$data/knmi_h5" --start 2010-08-26T05:35
+archive smhi-validation "$data/smhi_npy/2021_05_11_*" --start 2021-05-11T17:35
+
+archive smhi-test "$data/smhi_npy/2017_02_06_*"
+archive meteoswiss-test "$data/mch_gif/20170131"
+archive mrms-test "$data/mrms_grib2" --crop=-130,20,-95,55 --step 6
