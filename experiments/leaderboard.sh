@@ -18,4 +18,4 @@ archives=$runs/archives
 mkdir -p "$docs/leaderboard"
 split validation --data "$archives/knmi-validation.zarr" --data "$archives/smhi-validation.zarr"
 split test --data "$archives/smhi-test.zarr" --data "$archives/meteoswiss-test.zarr"
-split mrms --data "$archives/mrms-test.zarr" --lead-frames 8 --windows 12
+split mrms --data "$archives/mrms-test.zarr" --lead-frames 8 --windows 8

@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
-from ssldm.nn.attention import SpatialAttention, TemporalAttention
+from ssldm.nn.attention import JointAttention, SpatialAttention, TemporalAttention
 from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition, MergeNetConfig
+from ssldm.nn.stacked_denoiser import StackedDenoiserConfig
 from ssldm.nn.temporal_shift import temporal_shift
 
 SMALL = {"width": 8, "multipliers": (1, 2), "blocks": 1, "groups": 4, "spatial_heads": 2}
@@ -66,11 +67,27 @@ def test_spatial_attention_treats_positions_alike() -> None:
     torch.testing.assert_close(attention(turned), attention(x).transpose(-1, -2))
 
 
+@torch.no_grad()
+def test_joint_attention_reaches_every_frame_and_tells_them_apart() -> None:
+    attention = randomise(JointAttention(8, heads=2, groups=4))
+    x = torch.randn(6, 8, 3, 2)  # two clips of three frames
+    changed = x.clone()
+    changed[2, :, 1, 1] += 1.0
+    difference = (attention(changed, 3) - attention(x, 3)).abs().amax(dim=(1, 2, 3))
+    assert (difference[:3] > 1e-6).all()
+    assert torch.equal(difference[3:], torch.zeros(3))
+    reverse = [2, 1, 0, 5, 4, 3]
+    assert not torch.allclose(attention(x[reverse], 3), attention(x, 3)[reverse])
+
+
 @pytest.mark.parametrize(
-    ("pixels", "extrapolation"), list(itertools.product(["none", "downsampled", "encoder"], [False, True]))
+    ("kind", "pixels", "extrapolation"),
+    list(itertools.product(["stc", "stacked"], ["none", "downsampled", "encoder"], [False, True])),
 )
 @torch.no_grad()
-def test_every_condition_variant_with_any_number_of_frames(pixels: str, extrapolation: bool) -> None:
+def test_every_condition_variant_with_any_number_of_frames(
+    kind: str, pixels: str, extrapolation: bool
+) -> None:
     merge_net = MergeNetConfig(
         context_frames=3,
         latent_channels=2,
@@ -78,8 +95,13 @@ def test_every_condition_variant_with_any_number_of_frames(pixels: str, extrapol
         encoder_width=32,
         extrapolation=extrapolation,
     )
-    config = DenoiserConfig(merge_net=merge_net, attention_reductions=(2,), **SMALL)
-    network = randomise(config.build())
+    if kind == "stc":
+        network = randomise(DenoiserConfig(merge_net=merge_net, attention_reductions=(2,), **SMALL).build())
+    else:
+        stacked = StackedDenoiserConfig(
+            merge_net=merge_net, lead_frames=5, width=32, multipliers=(1, 2), groups=4
+        )
+        network = randomise(stacked.build())
     condition = Condition(
         context_latent=torch.randn(2, 3, 2, 8, 4),
         context_pixels=torch.randn(2, 3, 1, 64, 32),
@@ -94,9 +116,17 @@ def test_every_condition_variant_with_any_number_of_frames(pixels: str, extrapol
     torch.testing.assert_close(alone, output[:1], atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        DenoiserConfig(attention_reductions=(1, 2), **SMALL),
+        DenoiserConfig(attention_reductions=(1, 2), cascade=("joint",), **SMALL),
+        StackedDenoiserConfig(lead_frames=2, width=32, multipliers=(1, 2)),
+    ],
+)
 @torch.no_grad()
-def test_a_fresh_denoiser_predicts_zero() -> None:
-    network = DenoiserConfig(attention_reductions=(1, 2), **SMALL).build()
+def test_a_fresh_denoiser_predicts_zero(config: DenoiserConfig | StackedDenoiserConfig) -> None:
+    network = config.build()
     noisy = torch.randn(1, 2, 4, 4, 4)
     output = network(noisy, torch.tensor([5]), Condition(torch.randn(1, 4, 4, 4, 4)))
     assert torch.equal(output, torch.zeros_like(output))
@@ -108,6 +138,9 @@ def test_wrong_sizes_are_named() -> None:
         network(torch.zeros(1, 2, 4, 5, 4), torch.tensor([5]), Condition(torch.zeros(1, 4, 4, 5, 4)))
     with pytest.raises(ValueError, match="must divide"):
         DenoiserConfig(width=6, groups=4)
+    stacked = StackedDenoiserConfig(lead_frames=3, width=32, multipliers=(1,)).build()
+    with pytest.raises(ValueError, match="expected 3 lead frames, found 2"):
+        stacked(torch.zeros(1, 2, 4, 4, 4), torch.tensor([5]), Condition(torch.zeros(1, 4, 4, 4, 4)))
 
 
 @pytest.mark.parametrize("patch", [1, 2])

@@ -19,10 +19,12 @@ from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.nowcast.unet_forecaster import UNetForecaster
 from ssldm.nowcast.weights_folder import read_weights
 from ssldm.radar.splits import check_disjoint
+from ssldm.training.adversary import Adversary, AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig, autoencoder_loss, structural_similarity
 from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import PRESETS, load_preset
 from ssldm.training.run import open_splits, train_autoencoder, train_denoiser, train_unet
+from ssldm.verification.perceptual import LPIPS, Perceptual
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -83,6 +85,44 @@ def test_autoencoder_loss_weighs_heavy_rain_and_ignores_the_unobserved() -> None
     assert loss_of(spoilt, heavy, observed).total.item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_the_adversary_weighs_as_much_as_the_other_terms_and_learns() -> None:
+    torch.manual_seed(0)
+    adversary = Adversary(AdversaryConfig(weight=0.5, width=8))
+    last = torch.nn.Parameter(torch.tensor(0.3))
+    blurred, observed = torch.zeros(4, 1, 32, 32), torch.randn(4, 1, 32, 32)
+    first = float(adversary.learn(observed, blurred))
+    losses = [float(adversary.learn(observed, blurred)) for _ in range(30)]
+    assert losses[-1] < 0.5 * first  # it tells noise from nothing
+    others = (3.0 * last) ** 2
+    term = adversary.term(last * observed, others, last)
+    gradients = [torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in (others, term)]
+    assert float(abs(gradients[1])) == pytest.approx(0.5 * float(abs(gradients[0])), rel=0.05)
+    assert all(parameter.requires_grad for parameter in adversary.parameters())
+
+
+def test_lpips_in_the_loss_has_gradients(networks: Perceptual) -> None:
+    distance = LPIPS(networks.lpips)
+    one, other = torch.zeros(2, 1, 32, 32), torch.full((2, 1, 32, 32), 0.5, requires_grad=True)
+    value = distance(one, other)
+    assert float(value.detach()) == pytest.approx(
+        (127.5 * 0.5) ** 2, rel=1e-4
+    )  # means differ, spread does not
+    (gradient,) = torch.autograd.grad(value, other)
+    assert gradient.abs().sum() > 0
+    assert float(distance(one, one)) == 0.0
+
+
+def test_training_with_lpips_needs_its_network(
+    storm_archive: Callable[[int], Path], networks: Perceptual, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="lpips_network"):
+        load_preset("tiny", ["autoencoder_training.lpips=0.1"])
+    overrides = ["autoencoder_training.lpips=1e-4", f"autoencoder_training.lpips_network={networks.lpips}"]
+    train_autoencoder(load_preset("tiny", overrides), [storm_archive(1)], [storm_archive(2)], tmp_path / "a")
+    columns = (tmp_path / "a" / "log" / "version_0" / "metrics.csv").read_text().splitlines()[0]
+    assert {"train/lpips", "train/intensity", "train/structure", "train/kl"} <= set(columns.split(","))
+
+
 def test_structural_similarity_is_one_for_equal_and_low_for_opposite_images() -> None:
     x = (torch.rand(1, 1, 16, 16) > 0.5).float()
     assert structural_similarity(x, x, 7).min().item() == pytest.approx(1.0, abs=1e-5)
@@ -107,12 +147,16 @@ def kill_after_first_checkpoint(command: list[str], out: Path) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("kind", ["autoencoder", "denoiser", "unet"])
+@pytest.mark.parametrize("kind", ["autoencoder", "adversarial autoencoder", "denoiser", "unet"])
 def test_training_killed_and_resumed_ends_with_the_same_weights(
     kind: str, storm_archive: Callable[[int], Path], tmp_path: Path
 ) -> None:
     archives = storm_archive(1), storm_archive(2)
-    extra: list[str] = [f"{kind}_training.optimisation.steps=16"]
+    extra: list[str] = []
+    if kind.startswith("adversarial"):
+        kind = "autoencoder"
+        extra += [f"autoencoder_training.adversary.{value}" for value in ("weight=1", "start=1", "width=8")]
+    extra += [f"{kind}_training.optimisation.steps=16"]
     if kind == "denoiser":
         train_autoencoder(load_preset("tiny"), archives[:1], archives[1:], tmp_path / "autoencoder")
         extra += ["--autoencoder", str(tmp_path / "autoencoder")]
@@ -147,6 +191,23 @@ def test_a_trained_model_forecasts(storm_archive: Callable[[int], Path], tmp_pat
     wide = load_preset("tiny", ["autoencoder.width=16"])
     with pytest.raises(ConfigurationError, match="not the preset's"):
         train_denoiser(wide, archives, held, tmp_path / "a", tmp_path / "other")
+
+
+def test_a_stacked_denoiser_is_trained_and_forecasts_alike(
+    storm_archive: Callable[[int], Path], tmp_path: Path
+) -> None:
+    from ssldm.radar.archive import open_archive
+
+    merge_net = "{context_frames: 4, latent_channels: 4, extrapolation: true}"
+    override = (
+        f"denoiser={{kind: stacked, merge_net: {merge_net}, lead_frames: 4, width: 32, multipliers: [1]}}"
+    )
+    preset, archives, held = load_preset("tiny", [override]), [storm_archive(1)], [storm_archive(2)]
+    train_autoencoder(preset, archives, held, tmp_path / "a")
+    folder = train_denoiser(preset, archives, held, tmp_path / "a", tmp_path / "d")
+    (observations,) = open_archive(storm_archive(2))
+    forecast = Nowcaster.from_pretrained(folder).nowcast(observations[:4], members=2, steps=2)
+    assert dict(forecast.sizes) == {"member": 2, "lead_time": 4, "y": 64, "x": 64}
 
 
 def test_a_trained_unet_forecasts_any_size(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssldm.nn.timestep_embedding import timestep_embedding
+
 
 def fused_attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None
@@ -40,6 +42,25 @@ class SpatialAttention(nn.Module):
         attended = fused_attention(qkv[0], qkv[1], qkv[2])
         out = self.proj_out(attended.transpose(1, 2).flatten(2))
         result: Tensor = x + out.transpose(1, 2).unflatten(2, (height, -1))
+        return result
+
+
+class JointAttention(SpatialAttention):
+    """Self-attention over all positions of all frames at once, what the paper separates, for comparison."""
+
+    def __init__(self, channels: int, heads: int, groups: int = 32) -> None:
+        super().__init__(channels, heads, groups)
+        self.position = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, frames: int = 1) -> Tensor:
+        """``(b*t, c, h, w)`` → the same, with the place of a frame added to its channels."""
+        numbers = torch.arange(frames, device=x.device)
+        place = self.position(timestep_embedding(numbers, x.shape[1]).to(x.dtype))
+        clip = x.unflatten(0, (-1, frames)) + place[:, :, None, None]
+        # (b, t, c, h, w) → (b, c, t*h, w)
+        attended = super().forward(clip.transpose(1, 2).flatten(2, 3))
+        change = attended.unflatten(2, (frames, -1)).transpose(1, 2) - clip
+        result: Tensor = x + change.flatten(0, 1)
         return result
 
 

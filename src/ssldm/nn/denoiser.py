@@ -23,7 +23,7 @@ class DenoiserConfig(Config):
         width: channels at the finest level; `multipliers` gives those of each level.
         blocks: STC blocks a level on the way down (one more on the way up).
         attention_reductions: reductions of the latent size (1, 2, 4, …) at which blocks have a cascade.
-        cascade: order of the attentions in a cascade.
+        cascade: order of the attentions in a cascade ("joint": over space and time at once, not the paper's).
         shift_fraction: reciprocal of the share of channels shifted each way; 0 shifts nothing.
         spatial_heads, temporal_heads, temporal_head_channels: attention sizes.
         patch: side of the square of latent pixels folded into channels at the entrance.

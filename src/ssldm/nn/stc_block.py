@@ -5,10 +5,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ssldm.nn.attention import SpatialAttention, TemporalAttention
+from ssldm.nn.attention import JointAttention, SpatialAttention, TemporalAttention
 from ssldm.nn.residual_block import ResidualBlock
 
-AttentionKind = Literal["spatial", "temporal"]
+AttentionKind = Literal["spatial", "temporal", "joint"]
 
 
 class STCBlock(nn.Module):
@@ -23,7 +23,8 @@ class STCBlock(nn.Module):
         """``(b*t, c, h, w)``, embedding ``(b*t, e)`` → ``(b*t, c', h', w')``"""
         x = self.residual(x, embedding, frames)
         for attention in self.cascade:
-            x = attention(x, frames) if isinstance(attention, TemporalAttention) else attention(x)
+            over_frames = isinstance(attention, TemporalAttention | JointAttention)
+            x = attention(x, frames) if over_frames else attention(x)
         return x
 
 
@@ -37,9 +38,10 @@ def build_cascade(
     groups: int,
 ) -> list[nn.Module]:
     """The attentions of one STC block, in order."""
-    return [
-        SpatialAttention(channels, spatial_heads, groups)
-        if kind == "spatial"
-        else TemporalAttention(channels, temporal_heads, temporal_head_channels)
-        for kind in kinds
-    ]
+
+    def build(kind: AttentionKind) -> nn.Module:
+        if kind == "temporal":
+            return TemporalAttention(channels, temporal_heads, temporal_head_channels)
+        return (SpatialAttention if kind == "spatial" else JointAttention)(channels, spatial_heads, groups)
+
+    return [build(kind) for kind in kinds]

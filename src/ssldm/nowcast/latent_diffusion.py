@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.diffusion.schedule import DiffusionConfig
+from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.autoencoder import AutoencoderConfig
-from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
@@ -38,7 +38,7 @@ class ModelConfig(Config):
     versions: dict[str, str] = Field(default_factory=dict)
     scaling: IntensityScaling
     autoencoder: AutoencoderConfig
-    denoiser: DenoiserConfig
+    denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig
 
     @model_validator(mode="after")

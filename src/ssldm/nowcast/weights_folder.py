@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ssldm.config import Config
+from ssldm.config import Config, first_fault
 from ssldm.errors import ModelError
 
 WEIGHTS = "model.safetensors"
@@ -55,9 +55,7 @@ def read_config(folder: Path, kind: type[C]) -> C:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ModelError(f"{folder}: not a model's configuration ({where}: {first['msg']})") from error
+        raise ModelError(f"{folder}: not a model's configuration ({first_fault(error)})") from error
 
 
 def load_weights(module: nn.Module, folder: Path) -> None:

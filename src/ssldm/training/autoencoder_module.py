@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from ssldm.nn.autoencoder import kl_divergence
+from ssldm.training.adversary import Adversary
 from ssldm.training.autoencoder_loss import autoencoder_loss
 from ssldm.training.frames import Batch
 from ssldm.training.optimisation import configure_optimiser, step_generator
 from ssldm.training.preset import Preset
+from ssldm.verification.perceptual import LPIPS
 
 
 class AutoencoderModule(lightning.LightningModule):
@@ -22,6 +24,10 @@ class AutoencoderModule(lightning.LightningModule):
         super().__init__()
         self.preset = preset
         self.network = preset.autoencoder.build()
+        adversary = preset.autoencoder_training.adversary
+        self.adversary = Adversary(adversary) if adversary.weight else None
+        training = preset.autoencoder_training
+        self.lpips = LPIPS(training.lpips_network) if training.lpips and training.lpips_network else None
         self._counts: dict[float, Tensor] = {}
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -41,8 +47,32 @@ class AutoencoderModule(lightning.LightningModule):
             observed,
             kl_divergence(mean.float(), log_variance.float()),
         )
-        self.log_dict({f"train/{name}": value.detach() for name, value in loss._asdict().items()})
-        return loss.total
+        terms = {name: value.detach() for name, value in loss._asdict().items()}
+        total = loss.total
+        # Unobserved pixels are made equal on both sides.
+        seen = torch.where(observed > 0, decoded, frames)
+        training = self.preset.autoencoder_training
+        if self.lpips is not None:
+            distance = self.lpips(frames, seen)
+            total = total + training.lpips * distance
+            terms["lpips"] = distance.detach()
+        if self.adversary is not None and self.global_step >= self.adversary.config.start:
+            terms["discriminator"] = self.adversary.learn(frames, seen)
+            term = self.adversary.term(seen, total, self.network.backbone.decoder.conv_out.weight)
+            terms["adversary"] = term.detach()
+            total = total + term
+        self.log_dict({f"train/{name}": value for name, value in terms.items()})
+        return total
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The adversary has an optimiser of its own."""
+        if self.adversary is not None:
+            checkpoint["adversary"] = self.adversary.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """See `on_save_checkpoint`."""
+        if self.adversary is not None:
+            self.adversary.resume(checkpoint["adversary"])
 
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the last validation."""

@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import xarray as xr
 import yaml
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
-from ssldm.config import Config
+from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
+from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.autoencoder import AutoencoderConfig
-from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
 from ssldm.radar.windows import WindowIndex
+from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
 
 PRESETS = ("paper", "base", "small", "tiny")
@@ -85,11 +86,28 @@ class OptimisationConfig(Config):
 
 
 class AutoencoderTrainingConfig(Config):
-    """Autoencoder training: random crops of single frames."""
+    """Autoencoder training: random crops of single frames.
+
+    Attributes:
+        crop: side of a crop in pixels.
+        loss: weights of the intensity-structure loss.
+        adversary: the optional patch adversary.
+        lpips: weight of LPIPS; 0 to leave it out.
+        lpips_network: its TorchScript, see `ssldm.verification.perceptual`.
+    """
 
     crop: int = 128
     loss: AutoencoderLossConfig = AutoencoderLossConfig()
+    adversary: AdversaryConfig = AdversaryConfig()
+    lpips: float = 0.0
+    lpips_network: Path | None = None
     optimisation: OptimisationConfig
+
+    @model_validator(mode="after")
+    def _lpips_has_a_network(self) -> Self:
+        if self.lpips and self.lpips_network is None:
+            raise ValueError("LPIPS in the loss needs lpips_network, the path of its TorchScript")
+        return self
 
 
 class DenoiserTrainingConfig(Config):
@@ -126,7 +144,7 @@ class Preset(Config):
     scaling: IntensityScaling = IntensityScaling()
     autoencoder: AutoencoderConfig
     autoencoder_training: AutoencoderTrainingConfig
-    denoiser: DenoiserConfig
+    denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig = DiffusionConfig()
     denoiser_training: DenoiserTrainingConfig
     unet: UNetConfig = UNetConfig()
@@ -154,13 +172,7 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
     try:
         return Preset.model_validate(tree)
     except ValidationError as error:
-        raise ConfigurationError(f"{name}: {describe(error)}") from error
-
-
-def describe(error: ValidationError) -> str:
-    """The first fault of a configuration in one line."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}, found {first['input']!r}"
+        raise ConfigurationError(f"{name}: {first_fault(error)}") from error
 
 
 def _set(tree: dict[str, Any], override: str) -> None:

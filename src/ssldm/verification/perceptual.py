@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.ndimage
@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from ssldm.errors import ConfigurationError
 from ssldm.verification.case import Case
 from ssldm.verification.image import image_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MEMBERS = 4
 FRAMES_OF_A_FILM = 10
@@ -149,6 +152,29 @@ def lpips(sums: xr.DataArray) -> xr.DataArray:
     return sums.sel(lpips_term="distance", drop=True) / count.where(count > 0)
 
 
+class LPIPS:
+    """The distance of pictures as a term of a loss, through which gradients flow.
+
+    Args:
+        network: see `Perceptual.lpips`.
+    """
+
+    def __init__(self, network: Path) -> None:
+        self.network = network
+
+    def __call__(self, one: "Tensor", other: "Tensor") -> "Tensor":
+        """Mean distance of pictures ``(n, 1, h, w)`` with values from -1 to 1; a scalar."""
+        network = _network(self.network)
+        features = [
+            network(
+                127.5 * (picture + 1.0).expand(-1, 3, -1, -1).float(), resize_images=False, return_lpips=True
+            )
+            for picture in (one, other)
+        ]
+        distance: Tensor = ((features[0] - features[1]) ** 2).sum(dim=1).mean()
+        return distance
+
+
 def frechet_video_distance(sums: xr.Dataset) -> float:
     """FVD of all films together: |μ - ν|² + tr(Σ + Τ - 2 (ΣΤ)^½) of their features; 0 is perfect.
 
@@ -180,6 +206,9 @@ def _network(file: Path | None) -> Any:
     import torch
 
     try:
-        return torch.jit.load(str(file), map_location="cpu").eval()
+        network = torch.jit.load(str(file), map_location="cpu").eval()
     except RuntimeError as error:
         raise ConfigurationError(f"{file}: expected TorchScript ({str(error).splitlines()[0]})") from error
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return network

@@ -1,0 +1,99 @@
+"""A denoiser without time: lead frames stacked as channels of a plain U-Net, to compare with."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from ssldm.config import Config
+from ssldm.nn.levels import check_groups
+from ssldm.nn.merge_net import Condition, MergeNetConfig
+
+
+class StackedDenoiserConfig(Config):
+    """Sizes of the denoiser.
+
+    Attributes:
+        kind: tells this configuration from that of the paper's denoiser.
+        merge_net: the conditions.
+        lead_frames: T_out, which the first and last layer depend on.
+        width: channels at the finest level; `multipliers` gives those of each level.
+        blocks: residual blocks a level on the way down (one more on the way up).
+        attention: whether the coarsest level has spatial attention.
+        patch: side of the square of latent pixels folded into channels at the entrance.
+        groups: groups of all group normalisations.
+    """
+
+    kind: Literal["stacked"] = "stacked"
+    merge_net: MergeNetConfig = MergeNetConfig()
+    lead_frames: int = 16
+    width: int = 96
+    multipliers: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 1
+    attention: bool = True
+    patch: int = 2
+    groups: int = 16
+
+    @model_validator(mode="after")
+    def _widths_divide(self) -> "StackedDenoiserConfig":
+        check_groups(self.width, self.multipliers, self.groups)
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Latent height and width must be multiples of this."""
+        return int(self.patch * 2 ** (len(self.multipliers) - 1))
+
+    def build(self) -> "StackedDenoiser":
+        """A denoiser with fresh weights."""
+        return StackedDenoiser(self)
+
+
+class StackedDenoiser(nn.Module):
+    """The same call as `ssldm.nn.denoiser.Denoiser`, by `diffusers.UNet2DModel`."""
+
+    def __init__(self, config: StackedDenoiserConfig) -> None:
+        super().__init__()
+        from diffusers import UNet2DModel
+
+        self.config = config
+        self.merge_net = config.merge_net.build()
+        merge_net, levels = config.merge_net, len(config.multipliers)
+        pixels = 0 if merge_net.pixels == "none" else merge_net.pixel_channels
+        context = merge_net.context_frames * (merge_net.latent_channels + pixels)
+        each = merge_net.latent_channels + merge_net.channels - context
+        last = "AttnDownBlock2D" if config.attention else "DownBlock2D"
+        first = "AttnUpBlock2D" if config.attention else "UpBlock2D"
+        self.context_channels = context
+        self.backbone = UNet2DModel(
+            in_channels=(context + config.lead_frames * each) * config.patch**2,
+            out_channels=config.lead_frames * merge_net.latent_channels * config.patch**2,
+            down_block_types=("DownBlock2D",) * (levels - 1) + (last,),
+            up_block_types=(first,) + ("UpBlock2D",) * (levels - 1),
+            block_out_channels=tuple(config.width * m for m in config.multipliers),
+            layers_per_block=config.blocks,
+            norm_num_groups=config.groups,
+            attention_head_dim=32,
+        )
+        nn.init.zeros_(self.backbone.conv_out.weight)
+        nn.init.zeros_(self.backbone.conv_out.bias)
+
+    def forward(self, noisy: Tensor, timestep: Tensor, condition: Condition) -> Tensor:
+        """See `ssldm.nn.denoiser.Denoiser.forward`.
+
+        Raises:
+            ValueError: another number of lead frames.
+        """
+        if noisy.shape[1] != self.config.lead_frames:
+            raise ValueError(f"expected {self.config.lead_frames} lead frames, found {noisy.shape[1]}")
+        merged = self.merge_net(noisy, condition)
+        # Of the conditions that are the same at each lead time, one copy is enough.
+        start = noisy.shape[2]
+        end = start + self.context_channels
+        own = torch.cat([merged[:, :, :start], merged[:, :, end:]], dim=2).flatten(1, 2)
+        stacked = torch.cat([merged[:, 0, start:end], own], dim=1)
+        folded = self.backbone(F.pixel_unshuffle(stacked, self.config.patch), timestep).sample
+        stacked_prediction = F.pixel_shuffle(folded, self.config.patch)
+        return stacked_prediction.view(noisy.shape)

@@ -1,0 +1,74 @@
+"""The patch adversary of the autoencoder, with LDM's adaptive weight (Esser et al. 2021, eq. 7)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ssldm.config import Config
+from ssldm.nn.patch_discriminator import PatchDiscriminator, hinge_loss
+
+_LARGEST_WEIGHT = 1e4
+
+
+class AdversaryConfig(Config):
+    """How the adversary is trained.
+
+    Attributes:
+        weight: of its term, relative to the gradient of the other terms; 0 for no adversary.
+        start: the step from which it is used.
+        width, layers: sizes of the discriminator.
+        learning_rate: of the discriminator.
+    """
+
+    weight: float = 0.0
+    start: int = 1000
+    width: int = 32
+    layers: int = 2
+    learning_rate: float = 4e-4
+
+
+class Adversary(nn.Module):
+    """A discriminator that learns beside the autoencoder, with an optimiser of its own."""
+
+    def __init__(self, config: AdversaryConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.discriminator = PatchDiscriminator(config.width, config.layers)
+        self.optimiser = torch.optim.Adam(
+            self.discriminator.parameters(), lr=config.learning_rate, betas=(0.5, 0.9)
+        )
+
+    def term(self, decoded: Tensor, others: Tensor, last: Tensor) -> Tensor:
+        """λ ⟨-D(x̂)⟩ with λ = w |∂L/∂θ| / |∂⟨-D(x̂)⟩/∂θ|.
+
+        Args:
+            decoded: ``(n, 1, H, W)`` in network units.
+            others: L, the other terms.
+            last: θ, the weights of the decoder's last layer.
+        """
+        self.discriminator.requires_grad_(False)
+        term = -self.discriminator(decoded).mean()
+        self.discriminator.requires_grad_(True)
+        (of_others,) = torch.autograd.grad(others, last, retain_graph=True)
+        (of_term,) = torch.autograd.grad(term, last, retain_graph=True)
+        balance = of_others.norm() / (of_term.norm() + 1e-4)
+        weighted: Tensor = self.config.weight * balance.clamp(0.0, _LARGEST_WEIGHT).detach() * term
+        return weighted
+
+    def learn(self, observed: Tensor, decoded: Tensor) -> Tensor:
+        """One step of the discriminator; returns its loss."""
+        with torch.enable_grad():
+            loss = hinge_loss(self.discriminator(observed), self.discriminator(decoded.detach()))
+            self.optimiser.zero_grad()
+            loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def state(self) -> dict[str, Any]:
+        """The optimiser's state, for a checkpoint."""
+        return self.optimiser.state_dict()
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from the state in a checkpoint."""
+        self.optimiser.load_state_dict(state)
