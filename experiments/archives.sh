@@ -16,9 +16,12 @@ archive knmi-train "$data/knmi_h5" --end 2010-08-26T05:30
 archive smhi-train "$data/smhi_npy/2021_05_11_*" --end 2021-05-11T17:30
 archive meteoswiss-train "$data/mch_gif/20150515"
 archive fmi-train "$data/fmi_pgm"
+archive mrms-train "$data/mrms_grib2" --crop=-90,20,-60,55
 
 archive knmi-validation "$data/knmi_h5" --start 2010-08-26T05:35
 archive smhi-validation "$data/smhi_npy/2021_05_11_*" --start 2021-05-11T17:35
+
+archive mrms-validation "$data/mrms_grib2" --crop=-95,20,-90,55 # between the other two
 
 archive smhi-test "$data/smhi_npy/2017_02_06_*"
 archive meteoswiss-test "$data/mch_gif/20170131"

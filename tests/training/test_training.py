@@ -23,7 +23,8 @@ from ssldm.training.adversary import Adversary, AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig, autoencoder_loss, structural_similarity
 from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import PRESETS, load_preset
-from ssldm.training.run import open_splits, train_autoencoder, train_denoiser, train_unet
+from ssldm.training.run import train_autoencoder, train_denoiser, train_unet
+from ssldm.training.series import open_splits
 from ssldm.verification.perceptual import LPIPS, Perceptual
 
 

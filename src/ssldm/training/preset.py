@@ -116,11 +116,14 @@ class DenoiserTrainingConfig(Config):
     Attributes:
         windows: number of training windows in the latent cache.
         validation_windows: number of validation windows in the latent cache.
+        keep_pixels: keep the context frames in the cache even if this denoiser does not need them, so that
+            others that do may share it.
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
     """
 
     windows: int = 2000
     validation_windows: int = 8
+    keep_pixels: bool = False
     validation_members: int = 4
     validation_steps: int = 8
     optimisation: OptimisationConfig

@@ -1,0 +1,162 @@
+"""Study 1, coding: does intensity-structure coding keep heavy rain, and does a forecast gain by it?
+
+    python experiments/coding.py --budget 15 --seeds 0,1,2
+
+The same autoencoder, data and number of steps with and without the intensity-structure terms; then a denoiser
+on each code of the first seed, with the same budget.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from study import (
+    TRAIN,
+    Job,
+    Options,
+    Row,
+    figure,
+    forecast_rows,
+    in_docs,
+    jobs,
+    markdown,
+    parse,
+    resumable,
+    schedule,
+    seconds_a_step,
+    steps_for,
+    train_all,
+    train_forecast,
+    write_results,
+)
+
+from ssldm.radar.archive import open_archive
+from ssldm.training.autoencoder_module import AutoencoderModule
+from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
+from ssldm.training.preset import Preset, load_preset
+from ssldm.training.run import train_autoencoder
+from ssldm.verification.case import Case
+from ssldm.verification.intervals import scores_with_intervals
+from ssldm.verification.statistics import Protocol, merge, statistics_of
+from ssldm.verification.windows import windows
+
+VARIANTS = {
+    "plain": (
+        "autoencoder_training.loss.intensity_weight=0",
+        "autoencoder_training.loss.structure=0",
+    ),
+    "intensity_structure": (),
+}
+DATASETS = {"SMHI": "smhi-validation", "KNMI": "knmi-validation", "MRMS": "mrms-validation"}
+THRESHOLDS = (0.5, 2.0, 8.0, 16.0)
+EVERY = 4
+
+
+def train(options: Options, job: Job, folder: Path) -> None:
+    """Train an autoencoder and score its reconstructions."""
+    steps = steps_for(options, "autoencoder", lambda: autoencoder_pace(load_preset(options.preset)))
+    overrides = [*job.overrides, *schedule("autoencoder_training", steps, job.seed)]
+    preset = load_preset(options.preset, overrides)
+    if not (folder / "finished").exists():
+        train_autoencoder(
+            preset,
+            options.paths((*TRAIN, "mrms-train")),
+            options.paths(tuple(DATASETS.values())),
+            folder,
+            resume=resumable(folder),
+        )
+        (folder / "finished").touch()
+    rows = reconstruction_rows(options, preset, folder)
+    rows.assign(variant=job.variant, seed=job.seed).to_csv(folder / "rows.csv", index=False)
+
+
+def autoencoder_pace(preset: Preset) -> float:
+    """Seconds of a training step."""
+    training = preset.autoencoder_training
+    shape = (training.optimisation.batch_size, 1, training.crop, training.crop)
+    return seconds_a_step(AutoencoderModule(preset), (torch.rand(shape) - 1.0, torch.ones(shape)))
+
+
+@torch.inference_mode()
+def reconstruct(preset: Preset, network: torch.nn.Module, rate: np.ndarray) -> np.ndarray:
+    """Rain rates ``(n, h, w)`` in mm/h after coding and decoding; NaN counts as dry."""
+    frames = preset.scaling.to_network(torch.from_numpy(np.nan_to_num(rate)))[:, None]
+    image = frames.expand(-1, preset.autoencoder.channels, -1, -1)
+    decoded = network.decode(network.encode(image)[0]).mean(dim=1)
+    return preset.scaling.to_rate(decoded).numpy()
+
+
+def reconstruction_rows(options: Options, preset: Preset, folder: Path) -> pd.DataFrame:
+    """Scores of reconstructed frames; intervals are over hours and tiles."""
+    _, network = load_autoencoder(folder / MODEL)
+    protocol = Protocol(thresholds=THRESHOLDS, pools=(1,), scales=(1,))
+    tables = []
+    for dataset, archive in DATASETS.items():
+        series = open_archive(options.archives / f"{archive}.zarr")
+        events: dict[tuple[int, str, int, int], list[xr.Dataset]] = {}
+        found = windows(series, frames=1, size=preset.window.size, every=EVERY)
+        for window in found:
+            data = window.of(series, 1).load()
+            case = Case.of(reconstruct(preset, network, data.values)[None], data.values)
+            hour = np.datetime_as_string(data["time"].values[0], unit="h")
+            event = (window.series, str(hour), window.rows[0], window.columns[0])
+            part = statistics_of(case, protocol, np.random.default_rng(0)).sum("lead_time")
+            events.setdefault(event, []).append(part)
+        sums = xr.concat([merge(parts) for parts in events.values()], dim="event")
+        scores = scores_with_intervals({"it": sums})["it"]
+        tables.append(reconstruction_table(scores).assign(dataset=dataset, n=len(found)))
+    return pd.concat(tables)
+
+
+def reconstruction_table(scores: xr.Dataset) -> pd.DataFrame:
+    """The scores that the study asks for, one a row."""
+    parts = []
+    for metric in ("csi", "bias", "max_error", "power_ratio", "mae"):
+        values = scores[metric].sel(pool=1) if "pool" in scores[metric].dims else scores[metric]
+        if metric == "power_ratio":
+            values = values.sel(wavelength=slice(3.9, 16.1)).rename(wavelength="scale")
+        frame = values.to_dataset("estimate").to_dataframe().reset_index()
+        parts.append(frame.assign(metric=metric))
+    return pd.concat(parts)
+
+
+def train_downstream(options: Options, job: Job, folder: Path) -> None:
+    """Train a denoiser on the code of an autoencoder of the study."""
+    coded = options.out / job.name.removeprefix("forecast-")
+    train_forecast(options, Job(job.variant, (), job.seed), folder, coded, pace="denoiser")
+
+
+def main() -> None:
+    """Run the study."""
+    options, _ = parse("coding", __doc__, budget=15.0, seeds="0,1,2")
+    codes = jobs(VARIANTS, options.seeds)
+    train_all(options, codes, train)
+    rows = [pd.read_csv(options.out / job.name / "rows.csv") for job in codes]
+    downstream = [Job(f"forecast-{variant}", (), options.seeds[0]) for variant in VARIANTS]
+    train_all(options, downstream, train_downstream)
+    models = {job.name.removeprefix("forecast-"): options.out / job.name / MODEL for job in downstream}
+    rows.append(forecast_rows(options, models))
+    table = write_results(options, pd.concat(rows))
+    shown = [
+        *(
+            Row(f"{dataset}: {label}", dataset, metric, threshold, scale)
+            for dataset in DATASETS
+            for label, metric, threshold, scale in (
+                *((f"CSI, {t:g} mm/h", "csi", t, None) for t in THRESHOLDS),
+                ("bias, 8 mm/h", "bias", 8.0, None),
+                ("strongest rain, error in mm/h", "max_error", None, None),
+                *((f"power at {w} pixels", "power_ratio", None, w) for w in (4, 8, 16)),
+            )
+        ),
+        Row("forecast: CRPS, mm/h", "forecast", "crps", None, 1),
+        Row("forecast: CSI of members, 8 mm/h", "forecast", "csi", 8.0, 1),
+        Row("forecast: CSI of the mean, 8 mm/h", "forecast", "csi_mean", 8.0, 1),
+    ]
+    markdown(table, list(VARIANTS), shown, in_docs("studies/coding-table.md"))
+    figure(table, list(VARIANTS), shown, options.results / "figure.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Study 3, conditions: what should the denoiser be told, and for how long should it look back?
+
+    python experiments/conditions.py --budget 15 --seeds 0
+
+The same network with each variant of the merge net, and the best with two and six context frames.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from study import (
+    TRAIN,
+    VALIDATION,
+    Job,
+    Options,
+    Row,
+    figure,
+    forecast_rows,
+    in_docs,
+    jobs,
+    latent_overrides,
+    markdown,
+    parse,
+    train_all,
+    train_forecast,
+    write_results,
+)
+
+from ssldm.training.autoencoder_weights import MODEL
+from ssldm.training.latents import build_latents
+from ssldm.training.preset import load_preset
+
+_LATENTS = ("denoiser.merge_net.extrapolation=false", "diffusion.target=latents")
+_MOVED = ("denoiser.merge_net.extrapolation=true", "diffusion.target=residual")
+VARIANTS = {
+    "latent_only": _LATENTS,
+    "downsampled": (*_LATENTS, "denoiser.merge_net.pixels=downsampled"),
+    "pixel_encoder": (*_LATENTS, "denoiser.merge_net.pixels=encoder"),
+    "extrapolated": ("denoiser.merge_net.extrapolation=true", "diffusion.target=latents"),
+    "extrapolated_residual": _MOVED,
+    "extrapolated_residual_downsampled": (*_MOVED, "denoiser.merge_net.pixels=downsampled"),
+    "extrapolated_residual_encoder": (*_MOVED, "denoiser.merge_net.pixels=encoder"),
+    "context_2": (*_MOVED, "window.context_frames=2", "denoiser.merge_net.context_frames=2"),
+    "context_6": (*_MOVED, "window.context_frames=6", "denoiser.merge_net.context_frames=6"),
+}
+
+
+def latents(options: Options, job: Job) -> Path:
+    """The latent cache that a training shares with others of its context and seed."""
+    context = load_preset(options.preset, job.overrides).window.context_frames
+    return options.out / f"latents-{job.seed}-{context}"
+
+
+def train(autoencoder: Path, options: Options, job: Job, folder: Path) -> None:
+    """Train one variant for the budget."""
+    kept = Job(job.variant, (*job.overrides, "denoiser_training.keep_pixels=true"), job.seed)
+    train_forecast(options, kept, folder, autoencoder, pace=job.variant, latents=latents(options, job))
+
+
+def main() -> None:
+    """Run the study."""
+    options, given = parse("conditions", __doc__, budget=15.0, seeds="0", needs_autoencoder=True)
+    todo = jobs(VARIANTS, options.seeds)
+    for folder, job in {latents(options, job): job for job in todo}.items():
+        overrides = [*job.overrides, *latent_overrides(options.preset, job.seed)]
+        preset = load_preset(options.preset, [*overrides, "denoiser_training.keep_pixels=true"])
+        archives = options.paths(TRAIN), options.paths(VALIDATION)
+        build_latents(preset, *archives, given.autoencoder, folder)
+    train_all(options, todo, partial(train, given.autoencoder))
+    models = {job.name: options.out / job.name / MODEL for job in todo}
+    table = write_results(options, forecast_rows(options, models))
+    shown = [
+        Row("CRPS, mm/h", "forecast", "crps", None, 1),
+        *(Row(f"CSI of the mean, {t:g} mm/h", "forecast", "csi_mean", t, 1) for t in (0.5, 2.0, 8.0)),
+        *(Row(f"CSI of members, {t:g} mm/h", "forecast", "csi", t, 1) for t in (0.5, 2.0, 8.0)),
+        Row("FSS of 16 pixels, 2 mm/h", "forecast", "fss", 2.0, 16),
+        Row("spread over error", "forecast", "spread_skill"),
+    ]
+    markdown(table, list(VARIANTS), shown, in_docs("studies/conditions-table.md"))
+    figure(table, list(VARIANTS), shown, options.results / "figure.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Study 2, network: what do the parts of the STC block bring, at equal parameters and equal training time?
+
+    python experiments/network.py --budget 15 --seeds 0
+
+All denoisers learn the same latents; parameters agree within 5%.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from study import (
+    TRAIN,
+    VALIDATION,
+    Job,
+    Options,
+    Row,
+    denoiser_seconds,
+    figure,
+    forecast_rows,
+    in_docs,
+    jobs,
+    latent_overrides,
+    markdown,
+    parse,
+    steps_for,
+    train_all,
+    train_forecast,
+    write_results,
+)
+
+from ssldm.training.autoencoder_weights import MODEL
+from ssldm.training.latents import build_latents
+from ssldm.training.preset import load_preset
+
+
+def variants(preset: str) -> dict[str, tuple[str, ...]]:
+    """Overrides of each network; widths where parts that are left out would make it smaller."""
+    base = load_preset(preset)
+    merge_net = base.denoiser.merge_net.model_dump_json()
+    stacked = f"{{kind: stacked, merge_net: {merge_net}, lead_frames: {base.window.lead_frames}"
+    return {
+        "full": (),
+        "no_shift": ("denoiser.shift_fraction=0",),
+        "no_temporal_attention": ("denoiser.cascade=[spatial, spatial, spatial]",),
+        "one_spatial_attention": ("denoiser.cascade=[spatial]", "denoiser.width=68", "denoiser.groups=4"),
+        "joint_attention": ("denoiser.cascade=[joint]", "denoiser.width=68", "denoiser.groups=4"),
+        "stacked": (f"denoiser={stacked}, width: 60, multipliers: [1, 2, 2], groups: 4}}",),
+    }
+
+
+def train(autoencoder: Path, options: Options, job: Job, folder: Path) -> None:
+    """Train one network for the budget."""
+    shared = options.out / f"latents-{job.seed}"
+    train_forecast(options, job, folder, autoencoder, pace=job.variant, latents=shared)
+
+
+def cost_rows(options: Options, done: list[Job]) -> pd.DataFrame:
+    """Parameters, seconds a step, steps and windows a second of each training."""
+    rows = []
+    for job in done:
+        preset = load_preset(options.preset, job.overrides)
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in preset.denoiser.build().parameters())
+        steps = steps_for(options, job.variant, partial(denoiser_seconds, preset))
+        seconds = options.budget * 60.0 / steps
+        costs = {
+            "parameters": parameters,
+            "steps": steps,
+            "seconds_a_step": seconds,
+            "windows_a_second": preset.denoiser_training.optimisation.batch_size / seconds,
+        }
+        for metric, value in costs.items():
+            rows.append(
+                {
+                    "variant": job.variant,
+                    "seed": job.seed,
+                    "dataset": "cost",
+                    "metric": metric,
+                    "value": value,
+                    "n": 1,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Run the study."""
+    options, given = parse("network", __doc__, budget=15.0, seeds="0", needs_autoencoder=True)
+    for seed in options.seeds:
+        preset = load_preset(options.preset, latent_overrides(options.preset, seed))
+        archives = options.paths(TRAIN), options.paths(VALIDATION)
+        build_latents(preset, *archives, given.autoencoder, options.out / f"latents-{seed}")
+    todo = jobs(variants(options.preset), options.seeds)
+    train_all(options, todo, partial(train, given.autoencoder))
+    scores = forecast_rows(options, {job.name: options.out / job.name / MODEL for job in todo})
+    table = write_results(options, pd.concat([scores, cost_rows(options, todo)]))
+    shown = [
+        Row("CRPS, mm/h", "forecast", "crps", None, 1),
+        *(Row(f"CSI of the mean, {t:g} mm/h", "forecast", "csi_mean", t, 1) for t in (0.5, 2.0, 8.0)),
+        *(Row(f"CSI of members, {t:g} mm/h", "forecast", "csi", t, 1) for t in (0.5, 2.0, 8.0)),
+        Row("FSS of 16 pixels, 2 mm/h", "forecast", "fss", 2.0, 16),
+        Row("spread over error", "forecast", "spread_skill"),
+        Row("parameters", "cost", "parameters"),
+        Row("steps", "cost", "steps"),
+        Row("windows a second", "cost", "windows_a_second"),
+    ]
+    names = list(variants(options.preset))
+    markdown(table, names, shown, in_docs("studies/network-table.md"))
+    figure(table, names, shown, options.results / "figure.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,378 @@
+"""What the studies share: variants and seeds, each trained for the same time on one core, scored alike.
+
+A study is a command of its own beside this file. What it has finished stays in its run folder, so that it
+goes on where it was stopped.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ssldm.nowcast.latent_diffusion import ModelConfig
+from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.nowcast.weights_folder import write_weights
+from ssldm.radar.isolation import process_pool
+from ssldm.rain_maps import panel_grid
+from ssldm.report.contestants import EnsembleSettings, trained
+from ssldm.report.evaluate import Selection, evaluate, plan_of, prepare
+from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
+from ssldm.training.denoiser_module import DenoiserModule
+from ssldm.training.preset import Preset, load_preset
+from ssldm.training.run import train_denoiser
+
+HERE = Path(__file__).parent
+TRAIN = ("knmi-train", "fmi-train", "meteoswiss-train", "smhi-train")
+VALIDATION = ("knmi-validation", "smhi-validation")
+COLUMNS = ("variant", "seed", "dataset", "metric", "threshold", "scale", "value", "lower", "upper", "n")
+LATENT_WINDOWS = 400
+FORECAST_METRICS = (
+    "crps", "csi", "csi_mean", "fss", "bias", "spread_skill", "power_ratio", "max_error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table, a panel of a figure: one score."""
+
+    label: str
+    dataset: str
+    metric: str
+    threshold: float | None = None
+    scale: float | None = None
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table of results that hold this score."""
+        part = table[(table["dataset"] == self.dataset) & (table["metric"] == self.metric)]
+        for column, wanted in (("threshold", self.threshold), ("scale", self.scale)):
+            part = part if wanted is None else part[np.isclose(part[column].astype(float), wanted, rtol=0.02)]
+        return part
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a study was asked for.
+
+    Attributes:
+        budget: minutes of training on one core for each variant and seed.
+        seeds: one training each.
+        archives: folder of the archives that `archives.sh` makes.
+        out: folder of the runs.
+        results: folder of the table and the figure.
+        workers: trainings at a time.
+        preset: what the variants are variants of.
+    """
+
+    budget: float
+    seeds: tuple[int, ...]
+    archives: Path
+    out: Path
+    results: Path
+    workers: int
+    preset: str
+
+    def paths(self, names: Sequence[str]) -> list[Path]:
+        """Archives by name."""
+        return [self.archives / f"{name}.zarr" for name in names]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a variant of a preset and a seed."""
+
+    variant: str
+    overrides: tuple[str, ...]
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its folder, and as a contestant."""
+        return f"{self.variant}-{self.seed}"
+
+
+def parse(
+    name: str, description: str | None, *, budget: float, seeds: str, needs_autoencoder: bool = False
+) -> tuple[Options, argparse.Namespace]:
+    """The options of a study, and all that was given; makes the archives where they are missing."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--budget", type=float, default=budget, help="minutes on a core for each training")
+    parser.add_argument("--seeds", default=seeds, help="comma-separated")
+    parser.add_argument("--data", type=Path, default=HERE.parent / "../shared/data", help="radar files")
+    parser.add_argument("--runs", type=Path, default=HERE.parent / "runs", help="archives and trainings")
+    parser.add_argument("--results", type=Path, default=HERE / name, help="table and figure")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="trainings at a time")
+    parser.add_argument("--preset", default="small", help="what the variants are variants of")
+    if needs_autoencoder:
+        parser.add_argument(
+            "--autoencoder", type=Path, required=True, help="run of `ssldm train autoencoder`"
+        )
+    given = parser.parse_args()
+    subprocess.run([HERE / "archives.sh", given.data, given.runs], check=True)
+    given.results.mkdir(parents=True, exist_ok=True)
+    options = Options(
+        budget=given.budget,
+        seeds=tuple(int(seed) for seed in given.seeds.split(",")),
+        archives=given.runs / "archives",
+        out=given.runs / f"study-{name}-{given.budget:g}",
+        results=given.results,
+        workers=given.workers,
+        preset=given.preset,
+    )
+    if needs_autoencoder and given.autoencoder is None:
+        given.autoencoder = shipped_autoencoder(options)
+    return options, given
+
+
+def shipped_autoencoder(options: Options) -> Path:
+    """A folder like a run's, with the autoencoder of the shipped weights of the preset's name."""
+    folder = options.out / "autoencoder"
+    model = Nowcaster.from_pretrained(options.preset, device="cpu").model.float()
+    config = AutoencoderWeights(scaling=model.config.scaling, autoencoder=model.config.autoencoder)
+    write_weights(folder / MODEL, config, model.autoencoder.state_dict())
+    return folder
+
+
+def jobs(variants: dict[str, Sequence[str]], seeds: Sequence[int]) -> list[Job]:
+    """All trainings, first those of the first seed."""
+    return [Job(variant, tuple(overrides), seed) for seed in seeds for variant, overrides in variants.items()]
+
+
+def train_all(options: Options, todo: Sequence[Job], train: Callable[[Options, Job, Path], None]) -> None:
+    """Do every training that is not done, some at a time, on one core each."""
+    missing = [job for job in todo if not (options.out / job.name / "done.json").exists()]
+    if not missing:
+        return
+    with process_pool(min(options.workers, len(missing)), fresh=True, prepare=one_thread) as pool:
+        futures = {pool.submit(_train_one, options, job, train): job for job in missing}
+        for future in as_completed(futures):
+            print(f"{futures[future].name}: {future.result():.1f} min", flush=True)
+
+
+def _train_one(options: Options, job: Job, train: Callable[[Options, Job, Path], None]) -> float:
+    folder = options.out / job.name
+    start = time.monotonic()
+    train(options, job, folder)
+    minutes = (time.monotonic() - start) / 60.0
+    (folder / "done.json").write_text(json.dumps({"minutes": minutes}))
+    return minutes
+
+
+def one_thread() -> None:
+    """Compute with one thread, as another training has the other core."""
+    import cv2
+    import threadpoolctl
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    threadpoolctl.threadpool_limits(1)
+
+
+def seconds_a_step(module: Any, batch: Any, repeats: int = 6) -> float:
+    """Median time of a training step of a Lightning module on a batch, without reading data."""
+    optimiser = module.configure_optimizers()["optimizer"]
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        optimiser.zero_grad()
+        module.training_step(batch, 0).backward()
+        optimiser.step()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:]))
+
+
+def denoiser_seconds(preset: Preset) -> float:
+    """Seconds of a training step of the denoiser of a preset."""
+    window, coder = preset.window, preset.autoencoder
+    config = ModelConfig(
+        name="pace",
+        context_frames=window.context_frames,
+        lead_frames=window.lead_frames,
+        scaling=preset.scaling,
+        autoencoder=coder,
+        denoiser=preset.denoiser,
+        diffusion=preset.diffusion,
+    )
+    batch, side = preset.denoiser_training.optimisation.batch_size, window.size // coder.stride
+    lead = (batch, window.lead_frames)
+    example = {
+        "context_latent": torch.randn(batch, window.context_frames, coder.latent_channels, side, side),
+        "lead_latent": torch.randn(*lead, coder.latent_channels, side, side),
+        "extrapolated_latent": torch.randn(*lead, coder.latent_channels, side, side),
+        "extrapolated_coverage": torch.ones(*lead, 1, side, side),
+        "lead_observed": torch.ones(*lead, 1, side, side),
+        "context_pixels": torch.zeros(batch, window.context_frames, 1, window.size, window.size),
+        "weight": torch.ones(batch),
+    }
+    return seconds_a_step(DenoiserModule(preset, config.build(), Path()), example)
+
+
+def steps_for(options: Options, key: str, pace: Callable[[], float]) -> int:
+    """Optimiser steps that the budget allows, measured once for a key and then kept."""
+    path = options.out / f"pace-{key}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"seconds_a_step": pace()}))
+    return max(int(options.budget * 60.0 / json.loads(path.read_text())["seconds_a_step"]), 8)
+
+
+def schedule(section: str, steps: int, seed: int) -> list[str]:
+    """Overrides of an optimisation for a short training: warm-up and averaging in proportion to it."""
+    values = {
+        "steps": steps,
+        "steps_per_epoch": max(steps // 8, 1),
+        "validate_epochs": 1000,  # scored at the end, in full
+        "warmup_steps": max(steps // 15, 1),
+        "ema_decay": round(1.0 - min(10.0 / steps, 0.5), 4),
+        "seed": seed,
+        "precision": "32-true",
+        "workers": 0,
+    }
+    return [f"{section}.optimisation.{key}={value}" for key, value in values.items()]
+
+
+def latent_overrides(preset: str, seed: int) -> list[str]:
+    """Overrides that say which windows the latent cache holds: fewer than for a long training."""
+    windows = min(load_preset(preset).denoiser_training.windows, LATENT_WINDOWS)
+    section = "denoiser_training"
+    return [
+        f"{section}.windows={windows}",
+        f"{section}.validation_windows=1",
+        f"{section}.optimisation.seed={seed}",
+        f"{section}.optimisation.precision=32-true",
+    ]
+
+
+def train_forecast(
+    options: Options,
+    job: Job,
+    folder: Path,
+    autoencoder: Path,
+    *,
+    pace: str,
+    latents: Path | None = None,
+) -> None:
+    """Train a denoiser within the budget.
+
+    Args:
+        autoencoder: run of the autoencoder whose latents it learns.
+        pace: trainings of one pace take the same number of steps.
+        latents: folder of a latent cache that trainings share.
+    """
+    base = load_preset(options.preset, job.overrides)
+    steps = steps_for(options, pace, lambda: denoiser_seconds(base))
+    overrides = [
+        *job.overrides,
+        *schedule("denoiser_training", steps, job.seed),
+        *latent_overrides(options.preset, job.seed),
+    ]
+    train_denoiser(
+        load_preset(options.preset, overrides),
+        options.paths(TRAIN),
+        options.paths(VALIDATION),
+        autoencoder,
+        folder,
+        resume=resumable(folder),
+        latents=latents,
+    )
+
+
+def resumable(folder: Path) -> bool:
+    """Whether a training was cut short there."""
+    return (folder / "last.ckpt").exists()
+
+
+def write_results(options: Options, rows: pd.DataFrame) -> pd.DataFrame:
+    """Write the tidy table ``results.csv``; returns it in its order."""
+    table = rows.reindex(columns=list(COLUMNS)).sort_values(
+        ["dataset", "metric", "threshold", "scale", "variant", "seed"], kind="stable", ignore_index=True
+    )
+    partial_path = options.results / "results.csv.partial"
+    table.to_csv(partial_path, index=False, float_format="%.5g")
+    partial_path.replace(options.results / "results.csv")
+    return table
+
+
+def forecast_rows(
+    options: Options, models: dict[str, Path], members: int = 8, steps: int = 8
+) -> pd.DataFrame:
+    """Scores of trained denoisers on the windows of the validation split, by `ssldm verify`'s own report.
+
+    Args:
+        models: weights folders by ``variant-seed``.
+        members, steps: of the ensembles.
+    """
+    settings = EnsembleSettings(members=members, steps=steps)
+    contestants = [trained(f"{name}={folder}", settings) for name, folder in models.items()]
+    plan = plan_of(options.paths(VALIDATION), contestants, options.out / "report")
+    size = load_preset(options.preset).window.size
+    report = prepare(plan, Selection(size=size, thresholds="default"), reference=None, command="")
+    table = evaluate(report, workers=options.workers, progress=lambda items, _: items)
+    chosen = table[(table["lead_frame"] == 0) & table["metric"].isin(FORECAST_METRICS)]
+    names = chosen["contestant"].str.rsplit("-", n=1, expand=True)
+    return chosen.assign(variant=names[0], seed=names[1].astype(int), dataset="forecast", n=chosen["windows"])
+
+
+def markdown(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], path: Path) -> None:
+    """Write a table with variants in columns: mean over seeds, smallest and largest.
+
+    Args:
+        table: as `write_results` returns it.
+        variants: in the order of the columns.
+        shown: the rows.
+        path: of the Markdown file.
+    """
+    lines = [["", *variants], ["---"] * (1 + len(variants))]
+    for row in shown:
+        part = row.of(table)
+        cells = [_cell(part[part["variant"] == variant]["value"]) for variant in variants]
+        lines.append([row.label, *cells])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
+def _cell(values: pd.Series) -> str:
+    known = values.dropna()
+    if known.empty:
+        return "–"
+    if len(known) == 1:
+        return f"{known.iloc[0]:.3f}"
+    return f"{known.mean():.3f} ({known.min():.3f} to {known.max():.3f})"
+
+
+def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], path: Path) -> None:
+    """Draw one panel a row: each training a dot with its interval, variants side by side."""
+    columns = min(4, len(shown))
+    drawing, axes = panel_grid(-(-len(shown) // columns), columns, 2.6)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_axis_off()
+    for axis, row in zip(axes.flat, shown, strict=False):
+        part = row.of(table)
+        for place, variant in enumerate(variants):
+            found = part[part["variant"] == variant]
+            offsets = place + 0.12 * (np.arange(len(found)) - (len(found) - 1) / 2)
+            axis.vlines(offsets, found["lower"], found["upper"], color="0.7")
+            axis.plot(offsets, found["value"], "o", markersize=4)
+        axis.set_xticks(range(len(variants)), [v.replace("_", "\n") for v in variants], fontsize=6)
+        axis.set_title(row.label, fontsize=8)
+        axis.tick_params(axis="y", labelsize=7)
+        axis.grid(axis="y", color="0.92")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(path, dpi=100)
+
+
+def in_docs(name: str) -> Path:
+    """A file of the documentation."""
+    return HERE.parent / "docs" / name

@@ -1,0 +1,26 @@
+"""An autoencoder alone on disk, as its training leaves it."""
+
+from pathlib import Path
+
+from ssldm.config import Config
+from ssldm.nn.autoencoder import Autoencoder, AutoencoderConfig
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nowcast.weights_folder import load_weights, read_config
+
+MODEL = "model"
+"""Folder of the weights in that of a run."""
+
+
+class AutoencoderWeights(Config):
+    """Configuration beside the weights of an autoencoder alone."""
+
+    scaling: IntensityScaling
+    autoencoder: AutoencoderConfig
+
+
+def load_autoencoder(folder: Path) -> tuple[AutoencoderWeights, Autoencoder]:
+    """The autoencoder in a weights folder of `train_autoencoder`."""
+    config = read_config(folder, AutoencoderWeights)
+    network = config.autoencoder.build()
+    load_weights(network, folder)
+    return config, network.eval()

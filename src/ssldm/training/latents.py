@@ -1,0 +1,180 @@
+"""The latents that a denoiser learns from, and the model that they belong to."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import xarray as xr
+
+from ssldm.errors import ConfigurationError
+from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.weights_folder import weights_hash
+from ssldm.radar.windows import WindowIndex
+from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
+from ssldm.training.latent_cache import LatentCache, Progress, WindowDataset, build_cache
+from ssldm.training.optimisation import precision_of
+from ssldm.training.preset import Preset
+from ssldm.training.series import open_splits
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What a denoiser learns from.
+
+    Attributes:
+        model: with the autoencoder's weights and the statistics of its latents.
+        train, validation: windows as latents.
+    """
+
+    model: LatentDiffusion
+    train: LatentCache
+    validation: LatentCache
+
+
+def build_latents(
+    preset: Preset,
+    train: Sequence[Path],
+    validation: Sequence[Path],
+    autoencoder: Path,
+    folder: Path,
+    *,
+    name: str = "unnamed",
+    progress: Progress = lambda items, _: items,
+) -> Latents:
+    """The latents of training and validation windows, computed unless they are in ``folder`` already.
+
+    Args:
+        preset: sizes, objective and optimisation.
+        train, validation: archives; without any for validation a fifth of the events is held out.
+        autoencoder: run of `train_autoencoder`.
+        folder: of the latents.
+        name: of the model.
+        progress: wraps the iteration over windows.
+
+    Raises:
+        ConfigurationError: an autoencoder that is not the preset's.
+    """
+    weights, network = load_autoencoder(autoencoder / MODEL)
+    if weights.autoencoder != preset.autoencoder or weights.scaling != preset.scaling:
+        raise ConfigurationError(f"the autoencoder in {autoencoder} is not the preset's")
+    train_series, validation_series = open_splits(train, validation)
+    model = _model_config(preset, name, train_series).build()
+    model.autoencoder.load_state_dict(network.state_dict())
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    caches = _Caches(preset, model, folder, weights_hash(autoencoder / MODEL), progress)
+    size = {"frames": preset.window.context_frames + preset.window.lead_frames, "size": preset.window.size}
+    train_index = preset.window.build_index(train_series, **size)
+    _measure_latents(model, train_index, preset.denoiser_training.optimisation.seed)
+    train_cache = caches.build("train", train_index)
+    validation_cache = caches.build("validation", preset.window.build_index(validation_series, **size))
+    return Latents(model, train_cache, validation_cache)
+
+
+def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, windows: int = 32) -> None:
+    """Set mean and deviation of the latents, from frames of some windows."""
+    import numpy as np
+
+    rng = np.random.default_rng((seed, 0))
+    frames = np.concatenate(
+        [index.read(index.draw(rng))[:: max(index.frames // 4, 1)] for _ in range(windows)]
+    )
+    device = model.latent_mean.device
+    with torch.inference_mode():
+        latents = model.encode(torch.from_numpy(frames).to(device))
+    model.latent_mean.copy_(latents.mean(dim=(0, 2, 3)))
+    model.latent_std.copy_(latents.std(dim=(0, 2, 3)))
+
+
+def _model_config(preset: Preset, name: str, series: Sequence[xr.DataArray]) -> ModelConfig:
+    from ssldm.radar.observations import pixel_size
+
+    sizes = [pixel_size(data) * factor for data in series for factor in preset.window.coarsenings]
+    described = sorted(
+        {
+            f"{data.attrs.get('product', 'unknown product')}, "
+            f"{str(data['time'].values[0])[:16]} to {str(data['time'].values[-1])[:16]} UTC"
+            for data in series
+        }
+    )
+    return ModelConfig(
+        name=name,
+        context_frames=preset.window.context_frames,
+        lead_frames=preset.window.lead_frames,
+        step_minutes=preset.window.step_minutes,
+        pixel_size=(round(min(sizes)), round(max(sizes))),
+        training_size=preset.window.size,
+        training_data=tuple(described),
+        versions={package: version(package) for package in ("ssldm", "torch", "diffusers")},
+        scaling=preset.scaling,
+        autoencoder=preset.autoencoder,
+        denoiser=preset.denoiser,
+        diffusion=preset.diffusion,
+    )
+
+
+class _Caches:
+    """Builds the latent caches of one training."""
+
+    def __init__(
+        self, preset: Preset, model: LatentDiffusion, folder: Path, autoencoder: str, progress: Progress
+    ) -> None:
+        self.preset = preset
+        self.model = model
+        self.folder = folder
+        self.autoencoder = autoencoder
+        self.progress = progress
+
+    def build(self, name: str, index: WindowIndex) -> LatentCache:
+        training = self.preset.denoiser_training
+        validation = name == "validation"
+        seed = training.optimisation.seed + int(validation)
+        count = training.validation_windows if validation else training.windows
+        dataset = WindowDataset(index, self.preset.window.context_frames, seed, count)
+        return build_cache(
+            self.folder / name,
+            dataset,
+            self._encode,
+            identity=self._identity(index.series, seed, count),
+            stride=self.preset.autoencoder.stride,
+            scaling=self.preset.scaling,
+            keep_rate=validation,
+            keep_pixels=self._keeps_pixels,
+            workers=training.optimisation.workers,
+            progress=self.progress,
+        )
+
+    @property
+    def _keeps_pixels(self) -> bool:
+        kept = self.preset.denoiser_training.keep_pixels
+        return kept or self.preset.denoiser.merge_net.pixels != "none"
+
+    @torch.inference_mode()
+    def _encode(self, rate: torch.Tensor) -> torch.Tensor:
+        device = self.model.latent_mean.device
+        half = precision_of(self.preset.denoiser_training.optimisation) != "32-true"
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            return self.model.encode(rate.to(device)).cpu()
+
+    def _identity(self, series: Sequence[xr.DataArray], seed: int, count: int) -> dict[str, Any]:
+        described = [
+            (
+                data.attrs.get("product"),
+                data.attrs.get("place"),
+                str(data["time"].values.tobytes()),
+                data.shape,
+            )
+            for data in series
+        ]
+        return {
+            "window": self.preset.window.model_dump(mode="json"),
+            "scaling": self.preset.scaling.model_dump(mode="json"),
+            "autoencoder": self.autoencoder,
+            "data": hashlib.sha256(repr(described).encode()).hexdigest(),
+            "seed": seed,
+            "count": count,
+            "pixels": self._keeps_pixels,
+        }
