@@ -25,7 +25,8 @@ from ssldm.nowcast.weights_folder import write_weights
 from ssldm.radar.isolation import process_pool
 from ssldm.rain_maps import panel_grid
 from ssldm.report.contestants import EnsembleSettings, trained
-from ssldm.report.evaluate import Selection, evaluate, plan_of, prepare
+from ssldm.report.evaluate import evaluate
+from ssldm.report.preparation import Selection, plan_of, prepare
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.preset import Preset, load_preset

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ssldm.atomic import replacing
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.nowcast.nowcaster import Nowcaster, OnStart
 from ssldm.plotting import plot_nowcast
@@ -27,9 +28,9 @@ def run_demo(
     setting = Setting.of(context, lead_frames=config.lead_frames, members=members, seed=seed)
     forecasts = {config.name: forecast[NAME].values} | {name: BASELINES[name](setting) for name in _BASELINES}
     statistics = compare(forecasts, storm.isel(time=slice(config.context_frames, None)), Protocol())
-    out.mkdir(parents=True, exist_ok=True)
     table = tidy_table(all_scores({name: part.expand_dims("event") for name, part in statistics.items()}))
-    table.to_csv(out / "scores.csv", index=False)
+    with replacing(out / "scores.csv") as aside:
+        table.to_csv(aside, index=False)
     write_nowcast(forecast, out / "nowcast.nc")
     for suffix in (".gif", ".png"):
         plot_nowcast(forecast, out / f"nowcast{suffix}", observations=storm)

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.radar.observations import NAME
 from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, stamp
@@ -46,16 +47,11 @@ def plot_nowcast(
     if path.suffix not in FORMATS:
         raise ObservationError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
     panels = _Panels(forecast, observations, threshold, min(members, forecast.sizes["member"]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    try:
+    with replacing(path) as aside:
         if path.suffix == ".png":
-            panels.sheet().savefig(partial, dpi=110)
+            panels.sheet().savefig(aside, dpi=110)
         else:
-            panels.animate(partial, frames_per_second)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            panels.animate(aside, frames_per_second)
 
 
 def save_validation_picture(path: Path, observed: NDArray[np.float32], members: NDArray[np.float32]) -> None:

@@ -11,8 +11,8 @@ from ssldm.nowcast.dataset import open_nowcast
 from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.radar.observations import NAME
 from ssldm.report.contestants import EnsembleSettings, baseline
-from ssldm.report.evaluate import Selection, plan_of, prepare
 from ssldm.report.hindcasts import Worker, read_statistics
+from ssldm.report.preparation import Selection, plan_of, prepare
 from ssldm.verification.statistics import scores_of
 
 

@@ -1,6 +1,7 @@
 """Reports: the same however they came about, nothing made twice, files as contestants."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,19 +10,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from radar_files import write_knmi
 
 from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.nowcast.dataset import nowcast_dataset, write_nowcast
 from ssldm.radar.archive import open_archive
+from ssldm.radar.archive_build import build_archive
 from ssldm.radar.observations import time_step
+from ssldm.radar.simulation import simulate
 from ssldm.report.contestants import Contestant, EnsembleSettings, Forecaster, baseline
-from ssldm.report.evaluate import Report, Selection, evaluate, plan_of, prepare
+from ssldm.report.evaluate import evaluate
 from ssldm.report.forecast_files import FileContestant
 from ssldm.report.hindcasts import Worker, read_statistics
+from ssldm.report.preparation import Report, Selection, plan_of, prepare
 from ssldm.verification.perceptual import Perceptual
 from ssldm.verification.windows import Window, windows
 
@@ -74,8 +80,10 @@ def test_a_report_has_scores_figures_and_a_page_by_itself(finished: Report) -> N
     assert not any(text in page for text in ('src="http', 'src="/', "<script"))
     assert "only 2 events" in page
     lines = (out / "headline.md").read_text().splitlines()
-    assert lines[0] == "|  | persistence | extrapolation | steps |"
-    assert all(line.count("|") == 5 for line in lines)
+    assert lines[:3] == ["```bash", "made", "```"]
+    table_lines = [line for line in lines if line.startswith("|")]
+    assert table_lines[0] == "|  | persistence | extrapolation | steps |"
+    assert all(line.count("|") == 5 for line in table_lines)
     table = pd.read_csv(out / "scores.csv")
     assert set(table["contestant"]) == {"persistence", "extrapolation", "steps"}
     assert set(table["events"]) == {2}
@@ -160,16 +168,19 @@ def test_forecasts_are_made_once_unless_something_changed(archives: list[Path], 
     assert process(Counting(counting.log, version=1), archives) == number  # the second archive's only
 
 
-def forecasts_of(archive: Path, folder: Path, shift: int = 0) -> list[Window]:
+def forecasts_of(
+    archive: Path, folder: Path, shift: int = 0, members: int = 1, place: str | None = None
+) -> list[Window]:
     """Persistence of whole domains in files, as a service would have them."""
     series = open_archive(archive)
     found = windows(series, frames=8)
     for number, window in enumerate(found):
         context = window.of(series, 8)[:4].load()
         context = context.assign_coords(time=context["time"] + np.timedelta64(shift, "m"))
-        rate = np.repeat(context.values[-1:], 6, axis=0)[None]
+        rate = np.repeat(context.values[-1:], 6, axis=0)[None].repeat(members, axis=0)
         dataset = nowcast_dataset(rate, context, time_step(context), source="them", seed=0, settings="")
-        write_nowcast(dataset, folder / "archive" / f"{number}.nc")
+        dataset.attrs["place"] = place or context.attrs["place"]
+        write_nowcast(dataset, folder / archive.name / f"{number}.nc")
     return found
 
 
@@ -182,6 +193,65 @@ def test_forecasts_in_files_are_contestants(archives: list[Path], tmp_path: Path
     table = made(report).set_index(["contestant", "lead_frame", "metric", "threshold", "scale", "bin"])
     pd.testing.assert_series_equal(table.loc["theirs", "value"], table.loc["persistence", "value"])
     assert not (tmp_path / "report" / "hindcasts" / "theirs").exists()
+
+
+def matched(archive: Path, folder: Path, lead_frames: int = 4) -> list[Window]:
+    theirs = FileContestant.matching("theirs", f"{folder}/**/*.nc")
+    plan = plan_of([archive], (CONTESTANTS[0], theirs), folder / "report", lead_frames=lead_frames)
+    return list(prepare(plan, SELECTION, reference=None, command="").windows)
+
+
+def test_files_of_another_place_or_without_one_are_not_taken(archives: list[Path], tmp_path: Path) -> None:
+    forecasts_of(archives[0], tmp_path / "here")
+    assert len(matched(archives[0], tmp_path / "here")) == 3
+    forecasts_of(archives[0], tmp_path / "there", place="f9")
+    with pytest.raises(ObservationError, match="forecasts of theirs"):
+        matched(archives[0], tmp_path / "there")
+    shutil.copytree(tmp_path / "here" / archives[0].name, tmp_path / "here" / "again")
+    with pytest.raises(ObservationError, match="expected one forecast"):
+        matched(archives[0], tmp_path / "here")
+    for path in (tmp_path / "there").glob("**/*.nc"):
+        with h5py.File(path, "a") as file:
+            del file.attrs["place"]
+    with pytest.raises(ObservationError, match="expected an attribute place"):
+        matched(archives[0], tmp_path / "there")
+
+
+def test_files_that_are_no_ensemble_of_one_kind_are_refused(archives: list[Path], tmp_path: Path) -> None:
+    forecasts_of(archives[0], tmp_path / "short")
+    with pytest.raises(ObservationError, match="for 9 lead times"):
+        matched(archives[0], tmp_path / "short", lead_frames=9)
+    forecasts_of(archives[0], tmp_path / "mixed", members=2)
+    forecasts_of(archives[1], tmp_path / "mixed", members=3)
+    with pytest.raises(ObservationError, match="one number of members"):
+        matched(archives[0], tmp_path / "mixed")
+    forecasts_of(archives[0], tmp_path / "timeless")
+    (first, *_) = sorted((tmp_path / "timeless").glob("**/*.nc"))
+    with h5py.File(first, "a") as file:
+        del file["forecast_reference_time"]
+    with pytest.raises(ObservationError, match="one forecast_reference_time"):
+        matched(archives[0], tmp_path / "timeless")
+
+
+def test_rates_below_zero_are_refused(archives: list[Path], tmp_path: Path) -> None:
+    forecasts_of(archives[0], tmp_path)
+    for path in tmp_path.glob("**/*.nc"):
+        with h5py.File(path, "a") as file:
+            file["precipitation_rate"][...] = -1.0
+    theirs = FileContestant.matching("theirs", f"{tmp_path}/**/*.nc")
+    report = report_of(archives[:1], tmp_path / "report", (CONTESTANTS[0], theirs))
+    with pytest.raises(ObservationError, match="theirs: expected rain rates from 0"):
+        Worker(report.plan).process(report.windows[0])
+
+
+def test_one_report_has_one_time_step(archives: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    for i, frame in enumerate(simulate(9, (64, 64), seed=3).values):
+        time = np.datetime64("2010-08-26T03:00") + i * np.timedelta64(10, "m")
+        write_knmi(tmp_path / "slow", str(time), (frame * 100 / 12).round())
+    build_archive([str(tmp_path / "slow")], tmp_path / "ten.zarr")
+    with pytest.raises(ObservationError, match="one time step, found 5 min, 10 min"):
+        report_of([archives[0], tmp_path / "ten.zarr"], tmp_path / "report")
 
 
 def test_files_that_do_not_fit_are_refused(archives: list[Path], tmp_path: Path) -> None:
@@ -212,6 +282,10 @@ def test_plans_are_checked(archives: list[Path], tmp_path: Path) -> None:
         plan_of(archives, (), tmp_path)
     with pytest.raises(ConfigurationError, match="different names"):
         plan_of(archives, (CONTESTANTS[0], CONTESTANTS[0]), tmp_path)
+    with pytest.raises(ConfigurationError, match="different archives"):
+        plan_of([archives[0], archives[0]], CONTESTANTS, tmp_path)
+    with pytest.raises(ConfigurationError, match="at least 16 pixels"):
+        prepare(plan_of(archives, CONTESTANTS, tmp_path), Selection(size=8), reference=None, command="")
     with pytest.raises(ConfigurationError, match="letters, digits"):
         plan_of(archives, (FileContestant("../up", ()),), tmp_path)
     plan = plan_of(archives, CONTESTANTS, tmp_path)

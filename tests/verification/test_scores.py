@@ -7,7 +7,7 @@ import xarray as xr
 from ssldm.verification.baselines import BASELINES, FellBack, Setting
 from ssldm.verification.comparison import compare
 from ssldm.verification.crps import crps_ensemble
-from ssldm.verification.statistics import Protocol
+from ssldm.verification.statistics import Protocol, scores_of
 from ssldm.verification.table import COLUMNS, all_scores, tidy_table
 
 
@@ -61,7 +61,12 @@ def test_a_pixel_counts_where_every_contestant_has_a_forecast() -> None:
     part = np.where(rng.random((4, 4)) > 0.3, whole, np.nan)
     truth = observed_at_once(rng.random((1, 4, 4), np.float32))
     one = compare({"a": whole, "b": part}, truth, Protocol())
-    xr.testing.assert_identical(one["a"], one["b"])
+    xr.testing.assert_identical(one["a"].drop_vars("coverage"), one["b"].drop_vars("coverage"))
+    kept = np.isfinite(part).all(axis=0).mean()
+    for name, expected in (("a", 1.0), ("b", kept)):
+        scores = scores_of(one[name].sum("lead_time"))
+        assert float(scores["coverage"]) == pytest.approx(expected)
+        assert float(scores["counted"]) == pytest.approx(kept)
 
 
 def contexts() -> dict[str, np.ndarray]:

@@ -61,10 +61,13 @@ def parse_pairs(texts: "Iterable[str]") -> dict[str, str]:
     """Texts like name=value as a dictionary.
 
     Raises:
-        ConfigurationError: a text without an equals sign.
+        ConfigurationError: a text without an equals sign, a name given twice.
     """
     pairs = [text.partition("=") for text in texts]
     for name, separator, _ in pairs:
         if not separator:
             raise ConfigurationError(f"expected NAME=TEXT, found {name!r}")
+    names = [name for name, _, _ in pairs]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ConfigurationError(f"expected different names, found {', '.join(sorted(repeated))} twice")
     return {name: value for name, _, value in pairs}

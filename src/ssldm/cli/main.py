@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         status = _app()(args=given or ["--help"], prog_name="ssldm", standalone_mode=False)
-    except SsldmError as error:
+    except (SsldmError, OSError) as error:
         _fail(str(error))
     except _UsageError as error:
         _fail(error.format_message())

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    data: Annotated[list[Path], typer.Option("--data", help="Archive to verify on; may be repeated.")],
+    data: Annotated[list[str], typer.Option("--data", help="Archive to verify on; may be repeated.")],
     out: Annotated[Path, typer.Option(help="Folder of the report; what is there already is not made again.")],
     model: Annotated[
         list[str] | None,
@@ -77,8 +77,9 @@ def verify(
     check_sampler(sampler)
     from ssldm.cli.progress import over_items
     from ssldm.report.contestants import EnsembleSettings, baseline, trained
-    from ssldm.report.evaluate import Selection, evaluate, plan_of, prepare
+    from ssldm.report.evaluate import evaluate
     from ssldm.report.forecast_files import FileContestant
+    from ssldm.report.preparation import Selection, plan_of, prepare
     from ssldm.verification.perceptual import Perceptual, weights_from
 
     settings = EnsembleSettings(members, steps, sampler, seed, device)  # type: ignore[arg-type]  # checked above
@@ -96,14 +97,16 @@ def verify(
     )
     plan = plan_of(data, contestants, out, lead_frames=lead_frames, perceptual=perceptual)
     selection = Selection(size=size or None, every=every, at_most=windows, thresholds=thresholds)
-    report = prepare(plan, selection, reference=reference, command=shlex.join(["ssldm", *_given_arguments()]))
+    report = prepare(
+        plan,
+        selection,
+        reference=reference,
+        command=shlex.join(["ssldm", *sys.argv[1:]]),
+        progress=over_items("reading"),
+    )
     table = evaluate(report, workers=workers or os.cpu_count() or 1, progress=over_items("windows"))
     typer.echo(_headline(table))
     typer.echo(f"{out / 'index.html'}: {len(report.windows)} windows, {members} members")
-
-
-def _given_arguments() -> list[str]:
-    return sys.argv[1:]
 
 
 def _headline(table: "pd.DataFrame") -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.nowcast import accessor  # noqa: F401  # registers `forecast.ssldm`
 from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
@@ -42,6 +43,7 @@ def nowcast_dataset(
         name: observations.coords[name] for name in ("y", "x", GRID_MAPPING) if name in observations.coords
     }
     mapping = {"grid_mapping": GRID_MAPPING} if GRID_MAPPING in grid else {}
+    place = {"place": observations.attrs["place"]} if "place" in observations.attrs else {}
     return xr.Dataset(
         {NAME: (("member", "lead_time", "y", "x"), rate, {**ATTRIBUTES, **mapping})},
         coords={
@@ -79,6 +81,7 @@ def nowcast_dataset(
             "history": f"ssldm {version('ssldm')} {settings}",
             "references": "https://doi.org/10.1109/tgrs.2024.3444789",
             "observations": observations.attrs.get("product", "unknown"),
+            **place,
             "seed": seed,
         },
     )
@@ -99,13 +102,8 @@ def write_nowcast(dataset: xr.Dataset, path: Path) -> None:
     for name in ("lat", "lon"):
         if name in with_positions.coords:
             encoding[name] = {"zlib": True, "complevel": 1, "_FillValue": None}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with_positions.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as aside:
+        with_positions.to_netcdf(aside, engine="h5netcdf", encoding=encoding)
 
 
 def open_nowcast(path: Path) -> xr.Dataset:

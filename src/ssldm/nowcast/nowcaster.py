@@ -189,9 +189,15 @@ def _minutes(step: np.timedelta64 | pd.Timedelta) -> float:
     return float(pd.Timedelta(step) / pd.Timedelta("1min"))
 
 
-def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
+def resolve_device(device: Device) -> str:
+    """What "auto" means on this machine."""
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
+    device = resolve_device(device)
     try:
         model = model.to(device).eval().requires_grad_(False)
     except (RuntimeError, AssertionError) as error:

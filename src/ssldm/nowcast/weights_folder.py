@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from ssldm.atomic import replacing
 from ssldm.config import Config, first_fault
 from ssldm.errors import ModelError
 
@@ -24,20 +25,14 @@ def write_weights(folder: Path, config: Config, state: Mapping[str, Tensor], car
     """Write a weights folder, each file aside and then renamed."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / (WEIGHTS + ".partial")
-    save_file({name: value.contiguous() for name, value in state.items()}, partial)
-    partial.chmod(0o644)  # safetensors keeps its files to their owner
-    partial.rename(folder / WEIGHTS)
-    _write_text(folder / CONFIG, config.model_dump_json(indent=2) + "\n")
+    with replacing(folder / WEIGHTS) as aside:
+        save_file({name: value.contiguous() for name, value in state.items()}, aside)
+        aside.chmod(0o644)  # safetensors keeps its files to their owner
+    with replacing(folder / CONFIG) as aside:
+        aside.write_text(config.model_dump_json(indent=2) + "\n")
     if card is not None:
-        _write_text(folder / CARD, card)
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.rename(path)
+        with replacing(folder / CARD) as aside:
+            aside.write_text(card)
 
 
 def read_config(folder: Path, kind: type[C]) -> C:
@@ -90,8 +85,15 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def weights_hash(folder: Path) -> str:
-    """First twelve hexadecimal digits of the SHA-256 of the weights file."""
-    return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
+    """First twelve hexadecimal digits of the SHA-256 of the weights file.
+
+    Raises:
+        ModelError: no weights.
+    """
+    try:
+        return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
+    except FileNotFoundError as error:
+        raise ModelError(f"expected weights, found no {WEIGHTS} in {folder}") from error
 
 
 def weights_at(name: str, shipped: Sequence[str], hub: Mapping[str, Any]) -> Path:

@@ -5,7 +5,9 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,11 +18,14 @@ from ssldm.errors import ConfigurationError, ModelError
 from ssldm.nowcast.dataset import nowcast_dataset
 from ssldm.nowcast.weights_folder import CONFIG, read_config, weights_at, weights_hash
 from ssldm.radar.observations import time_step
-from ssldm.verification.baselines import BASELINES, BaselineName, Setting
+from ssldm.verification.baselines import BASELINES, ENSEMBLES, BaselineName, Setting
 
 if TYPE_CHECKING:
     from ssldm.diffusion.schedule import SamplerName
     from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
+
+# Whose results enter forecasts and scores.
+_LIBRARIES = ("diffusers", "numpy", "opencv-python-headless", "pysteps", "scikit-image", "scipy", "torch")
 
 # From the context (time, y, x) in mm/h and a number of lead frames to a nowcast dataset.
 Forecaster = Callable[[xr.DataArray, int], xr.Dataset]
@@ -80,10 +85,18 @@ class ModelContestant:
     kept: bool = True
 
     def identity(self) -> dict[str, str | int]:
-        """Weights, configuration, settings and versions."""
-        settings = self.settings
+        """Weights, configuration, settings, arithmetic and code."""
+        import torch
+
+        from ssldm.nn.precision import has_fast_bfloat16
+        from ssldm.nowcast.nowcaster import resolve_device
+
+        settings, device = self.settings, resolve_device(self.settings.device)
         return {
             **_weights_identity(Path(self.folder)),
+            **code_identity("nowcast", "diffusion", "nn", "radar/motion.py"),
+            "device": device,
+            "bfloat16": has_fast_bfloat16(torch.device(device)),
             "members": settings.members,
             "steps": settings.steps,
             "sampler": settings.sampler,
@@ -122,8 +135,8 @@ class UNetContestant:
     kept: bool = True
 
     def identity(self) -> dict[str, str | int]:
-        """Weights, configuration and versions."""
-        return _weights_identity(Path(self.folder))
+        """Weights, configuration and code."""
+        return {**_weights_identity(Path(self.folder)), **code_identity("nowcast", "nn")}
 
     def load(self) -> Forecaster:
         """Load the weights, for one thread."""
@@ -157,13 +170,12 @@ class BaselineContestant:
     kept: bool = True
 
     def identity(self) -> dict[str, str | int]:
-        """Settings and versions."""
+        """Settings, where they matter, and code."""
+        settings = {"members": self.settings.members, "seed": self.settings.seed}
         return {
             "baseline": self.name,
-            "pysteps": version("pysteps"),
-            "ssldm": version("ssldm"),
-            "members": self.settings.members,
-            "seed": self.settings.seed,
+            **code_identity("verification/baselines.py", "radar/motion.py"),
+            **(settings if self.name in ENSEMBLES else {}),
         }
 
     def load(self) -> Forecaster:
@@ -230,10 +242,25 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@cache
+def code_identity(*parts: str) -> dict[str, str]:
+    """What a result depends on besides its settings: parts of this package's code, and the libraries.
+
+    Args:
+        parts: folders and files below the package.
+    """
+    root = Path(str(files("ssldm")))
+    paths = sorted(
+        path
+        for part in parts
+        for path in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
+    )
+    code = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    return {"code": code, **{name: version(name) for name in _LIBRARIES}}
+
+
 def _weights_identity(folder: Path) -> dict[str, str | int]:
     return {
         "weights": weights_hash(folder),
         "config": hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:12],
-        "ssldm": version("ssldm"),
-        "torch": version("torch"),
     }

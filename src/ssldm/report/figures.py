@@ -1,7 +1,8 @@
 """Figures of a report: scores by lead time, reliability, ranks, spread, spectra, scales."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from itertools import cycle
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Scores = Mapping[str, xr.Dataset]
+Style = dict[str, Any]
+_LINES = ("-", "--", ":")
 _COLOURS = ("#0b5394", "#cc4125", "#6aa84f", "#e69138", "#8e63b5", "#444444", "#45818e", "#a64d79")
 
 
@@ -29,10 +32,16 @@ def by_lead_time(scores: Scores, minutes: Sequence[float], thresholds: Mapping[f
     panels += [(f"FSS of 16 pixels, {thresholds[r]}", "fss", {"threshold": r, "scale": 16}) for r in rates]
     figure, axes = _panels(len(panels))
     for axis, (title, metric, where) in zip(axes, panels, strict=True):
-        for colour, (name, dataset) in zip(_COLOURS, scores.items(), strict=False):
-            _band(axis, minutes, _at(dataset, metric, where), colour, name)
+        for style, (name, dataset) in _styled(scores):
+            _band(axis, minutes, _at(dataset, metric, where), style, name)
         if metric == "mean_rate":
-            _band(axis, minutes, _at(next(iter(scores.values())), "observed_rate", {}), "black", "observed")
+            _band(
+                axis,
+                minutes,
+                _at(next(iter(scores.values())), "observed_rate", {}),
+                {"color": "black"},
+                "observed",
+            )
         _label(axis, title, "lead time, min")
     _legend(figure, axes[2])
     return figure
@@ -45,13 +54,13 @@ def reliability(scores: Scores, thresholds: Mapping[float, str]) -> "Figure":
     for i, (rate, label) in enumerate(thresholds.items()):
         diagram, shares = axes[i], axes[len(thresholds) + i]
         diagram.plot([0, 1], [0, 1], color="0.6", linewidth=1)
-        for colour, (name, dataset) in ensembles:
+        for style, (name, dataset) in ensembles:
             chosen = dataset.isel(lead_frame=0).sel(threshold=rate)
             members = chosen.sizes["exceeding"] - 1
             probability = chosen["exceeding"].values / members
             frequency, share = chosen["observed_frequency"], chosen["forecast_share"].sel(estimate="value")
-            _band(diagram, probability, frequency, colour, name)
-            shares.plot(probability, np.where(share > 0, share, np.nan), color=colour, marker=".")
+            _band(diagram, probability, frequency, style, name)
+            shares.plot(probability, np.where(share > 0, share, np.nan), marker=".", **style)
         _logarithmic(shares, "y", 10)
         _label(diagram, f"{label}: observed frequency", "forecast probability")
         _label(shares, f"{label}: share of forecasts", "forecast probability")
@@ -68,16 +77,16 @@ def ensemble_consistency(scores: Scores, minutes: Sequence[float]) -> "Figure":
     shown = zip(axes, ["rank histogram, all lead times", *titles], [0, *leads], strict=False)
     for axis, title, lead in shown:
         axis.axhline(1.0, color="0.6", linewidth=1)
-        for colour, (name, dataset) in ensembles:
+        for style, (name, dataset) in ensembles:
             frequency = dataset["rank_frequency"].sel(lead_frame=lead, estimate="value")
             ranks = frequency["rank"].values
-            axis.step(ranks / ranks.max(), frequency, where="mid", color=colour, label=name)
+            axis.step(ranks / ranks.max(), frequency, where="mid", label=name, **style)
         _logarithmic(axis, "y", 2)
         _label(axis, title, "rank of the observation, 0 to 1")
     axis = axes[len(leads) + 1]
     axis.axhline(1.0, color="0.6", linewidth=1)
-    for colour, (name, dataset) in ensembles:
-        _band(axis, minutes, _at(dataset, "spread_skill", {}), colour, name)
+    for style, (name, dataset) in ensembles:
+        _band(axis, minutes, _at(dataset, "spread_skill", {}), style, name)
     _label(axis, "spread over error of the mean", "lead time, min")
     _legend(figure, axes[0])
     return figure
@@ -89,9 +98,9 @@ def spectra(scores: Scores, minutes: Sequence[float], kilometres: float | None) 
     figure, axes = _panels(len(leads))
     for axis, lead in zip(axes, leads, strict=True):
         axis.axhline(1.0, color="0.6", linewidth=1)
-        for colour, (name, dataset) in zip(_COLOURS, scores.items(), strict=False):
+        for style, (name, dataset) in _styled(scores):
             ratio = dataset["power_ratio"].sel(lead_frame=lead)
-            _band(axis, ratio["wavelength"].values, ratio, colour, name)
+            _band(axis, ratio["wavelength"].values, ratio, style, name)
         _logarithmic(axis, "x", 2)
         _logarithmic(axis, "y", 2)
         known = np.isfinite(ratio.sel(estimate="value").values)
@@ -107,9 +116,9 @@ def by_scale(scores: Scores, thresholds: Mapping[float, str]) -> "Figure":
     """Fractions skill score of all lead times by size of the neighbourhood."""
     figure, axes = _panels(len(thresholds))
     for axis, (rate, label) in zip(axes, thresholds.items(), strict=True):
-        for colour, (name, dataset) in zip(_COLOURS, scores.items(), strict=False):
+        for style, (name, dataset) in _styled(scores):
             skill = dataset["fss"].isel(lead_frame=0).sel(threshold=rate)
-            _band(axis, skill["scale"].values, skill, colour, name)
+            _band(axis, skill["scale"].values, skill, style, name)
         _logarithmic(axis, "x", 2)
         axis.set_ylim(0.0, 1.0)
         _label(axis, f"FSS, {label}", "side of the neighbourhood, pixels")
@@ -117,10 +126,15 @@ def by_scale(scores: Scores, thresholds: Mapping[float, str]) -> "Figure":
     return figure
 
 
-def _ensembles(scores: Scores) -> list[tuple[str, tuple[str, xr.Dataset]]]:
-    """Colour, name and scores of the contestants with more than one member."""
-    coloured = zip(_COLOURS, scores.items(), strict=False)
-    return [(colour, item) for colour, item in coloured if item[1].sizes["rank"] > 2]
+def _ensembles(scores: Scores) -> list[tuple[Style, tuple[str, xr.Dataset]]]:
+    """Style, name and scores of the contestants with more than one member."""
+    return [(style, item) for style, item in _styled(scores) if item[1].sizes["rank"] > 2]
+
+
+def _styled(scores: Scores) -> list[tuple[Style, tuple[str, xr.Dataset]]]:
+    """A colour for each contestant; after the last colour they begin again, with other lines."""
+    styles: list[Style] = [{"color": colour, "linestyle": line} for line in _LINES for colour in _COLOURS]
+    return list(zip(cycle(styles), scores.items(), strict=False))
 
 
 def _at(dataset: xr.Dataset, metric: str, where: Mapping[str, float]) -> xr.DataArray:
@@ -129,12 +143,12 @@ def _at(dataset: xr.Dataset, metric: str, where: Mapping[str, float]) -> xr.Data
 
 
 def _band(
-    axis: "Axes", positions: Sequence[float] | np.ndarray, values: xr.DataArray, colour: str, name: str
+    axis: "Axes", positions: Sequence[float] | np.ndarray, values: xr.DataArray, style: Style, name: str
 ) -> None:
     value, lower, upper = (values.sel(estimate=name).values for name in ("value", "lower", "upper"))
     if np.isfinite(value).any():
-        axis.plot(positions, value, color=colour, marker=".", label=name)
-        axis.fill_between(positions, lower, upper, color=colour, alpha=0.12, linewidth=0)
+        axis.plot(positions, value, marker=".", label=name, **style)
+        axis.fill_between(positions, lower, upper, color=style["color"], alpha=0.12, linewidth=0)
 
 
 def _panels(count: int, columns: int = 3) -> tuple["Figure", list["Axes"]]:

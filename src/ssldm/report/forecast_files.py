@@ -1,7 +1,7 @@
 """Forecasts in files as a contestant."""
 
 import glob
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ import xarray as xr
 
 from ssldm.errors import ObservationError
 from ssldm.nowcast.dataset import open_nowcast
+from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import NAME, pixel_size, time_step
 from ssldm.report.contestants import Forecaster, digest
 
@@ -20,7 +21,8 @@ class FileContestant:
     """Forecasts in NetCDF files of the layout that ``ssldm nowcast`` writes.
 
     Attributes:
-        files: any number of them; which one serves a window is told by its reference time and its grid.
+        files: any number of them; which one serves a window is told by its reference time, its place and
+            its grid.
     """
 
     name: str
@@ -48,57 +50,108 @@ class FileContestant:
 
     def load(self) -> Forecaster:
         """Look up the reference times."""
-        return partial(_from_files, self.name, self._by_reference_time())
+        return partial(_forecast, self.name, self._files_at())
 
-    def covers(self) -> Callable[[xr.DataArray], bool]:
-        """A function that says whether there is a forecast for a context (which it does not read)."""
-        by_time = self._by_reference_time()
-        return lambda context: any(
-            _on_grid(dataset, context) is not None for dataset in by_time.get(_reference_time(context), ())
-        )
+    def covers(self, lead_frames: int) -> Callable[[xr.DataArray], bool]:
+        """A function that says whether there is a forecast for a context (whose values it does not read).
 
-    def _by_reference_time(self) -> dict[np.datetime64, list[xr.Dataset]]:
-        found: dict[np.datetime64, list[xr.Dataset]] = {}
+        Raises:
+            ObservationError: files that are no nowcasts, or that differ in their number of members.
+        """
+        files_at = self._files_at()
+        return lambda context: _matching(files_at, context, lead_frames) is not None
+
+    def _files_at(self) -> "_FilesAt":
+        found: _FilesAt = {}
+        members: dict[int, str] = {}
         for file in self.files:
-            dataset = open_nowcast(Path(file))
+            dataset = _checked(file)
+            members.setdefault(dataset.sizes["member"], file)
             time = np.datetime64(dataset["forecast_reference_time"].values.item(), "ns")
-            found.setdefault(time, []).append(dataset)
+            found.setdefault(time, []).append((file, dataset))
+        if len(members) > 1:
+            sizes = ", ".join(f"{count} in {file}" for count, file in sorted(members.items()))
+            raise ObservationError(
+                f"expected one number of members in all files of {self.name}, found {sizes}"
+            )
         return found
 
 
-def _reference_time(context: xr.DataArray) -> np.datetime64:
-    time: np.datetime64 = context["time"].values[-1].astype("datetime64[ns]")
-    return time
+_FilesAt = dict[np.datetime64, list[tuple[str, xr.Dataset]]]
+
+
+def _checked(file: str) -> xr.Dataset:
+    """A nowcast, lazily, that can be matched to windows."""
+    dataset = open_nowcast(Path(file))
+    if missing := {"member", "lead_time", "y", "x"} - set(dataset[NAME].dims):
+        raise ObservationError(f"{file}: expected {NAME} by {', '.join(sorted(missing))} too")
+    time, lead = dataset.get("forecast_reference_time"), dataset.get("lead_time")
+    if time is None or time.ndim or not np.issubdtype(time.dtype, np.datetime64):
+        raise ObservationError(f"{file}: expected one forecast_reference_time")
+    if lead is None or not np.issubdtype(lead.dtype, np.timedelta64):
+        raise ObservationError(f"{file}: expected lead_time with a unit of time")
+    if (units := dataset[NAME].attrs.get("units")) != "mm h-1":
+        raise ObservationError(f"{file}: expected rain rate in mm h-1, found {units!r}")
+    for axis in {"x", "y"} & set(dataset.coords):
+        steps = np.diff(dataset[axis].values)
+        if not ((steps > 0).all() or (steps < 0).all()):
+            raise ObservationError(f"{file}: expected {axis} in rising or falling order")
+    return dataset
+
+
+def _matching(files_at: _FilesAt, context: xr.DataArray, lead_frames: int) -> xr.Dataset | None:
+    """The one forecast that starts from a context, on its pixels and at its lead times; None for none."""
+    time = context["time"].values[-1].astype("datetime64[ns]")
+    lead = (np.arange(1, lead_frames + 1) * time_step(context)).astype("timedelta64[ns]")
+    found: list[tuple[str, xr.Dataset]] = []
+    for file, dataset in files_at.get(time, ()):
+        if not _same_place(file, dataset, context) or not set(lead) <= set(dataset["lead_time"].values):
+            continue
+        part = _on_grid(dataset, context)
+        if part is not None:
+            found.append((file, part.sel(lead_time=lead)))
+    if len(found) > 1:
+        files = " and ".join(file for file, _ in found[:2])
+        raise ObservationError(f"expected one forecast from {time} UTC for a window, found {files}")
+    return found[0][1] if found else None
+
+
+def _same_place(file: str, dataset: xr.Dataset, context: xr.DataArray) -> bool:
+    """Whether projection and place are the same, as far as both say.
+
+    Raises:
+        ObservationError: observations of several places without a projection, and a file that does not say
+            of which it is.
+    """
+    ours, theirs = (data.coords.get(GRID_MAPPING) for data in (context, dataset))
+    projections = [grid.attrs.get("crs_wkt") for grid in (ours, theirs) if grid is not None]
+    if len(projections) == 2 and projections[0] != projections[1]:
+        return False
+    if "place" not in context.attrs:
+        return True
+    if "place" not in dataset.attrs and len(projections) < 2:
+        raise ObservationError(
+            f"{file}: expected an attribute place, such as {context.attrs['place']!r}: its grid does not tell"
+        )
+    return bool(dataset.attrs.get("place", context.attrs["place"]) == context.attrs["place"])
 
 
 def _on_grid(dataset: xr.Dataset, context: xr.DataArray) -> xr.Dataset | None:
     """The part of a forecast that lies on the pixels of the context, None where it does not cover them."""
-    if not {"x", "y"} <= set(context.coords) or not {"x", "y"} <= set(dataset.coords):
-        same = all(dataset.sizes[axis] == context.sizes[axis] for axis in ("y", "x"))
+    axes: Sequence[str] = ("y", "x")
+    if not set(axes) <= set(context.coords) or not set(axes) <= set(dataset.coords):
+        same = all(dataset.sizes[axis] == context.sizes[axis] for axis in axes)
         return dataset if same else None
     tolerance = 0.1 * pixel_size(context)
+    where = {axis: context[axis].values for axis in axes}
     try:
-        return dataset.sel(
-            y=context["y"].values, x=context["x"].values, method="nearest", tolerance=tolerance
-        )
+        return dataset.sel(where, method="nearest", tolerance=tolerance)
     except KeyError:
         return None
 
 
-def _from_files(
-    name: str,
-    by_time: dict[np.datetime64, list[xr.Dataset]],
-    context: xr.DataArray,
-    lead_frames: int,
-) -> xr.Dataset:
-    parts = (_on_grid(dataset, context) for dataset in by_time.get(_reference_time(context), ()))
-    found = next((part for part in parts if part is not None), None)
+def _forecast(name: str, files_at: _FilesAt, context: xr.DataArray, lead_frames: int) -> xr.Dataset:
+    found = _matching(files_at, context, lead_frames)
     if found is None:
-        raise ObservationError(f"{name}: no forecast from {_reference_time(context)} on this grid")
-    lead = (np.arange(1, lead_frames + 1) * time_step(context)).astype("timedelta64[ns]")
-    missing = set(lead) - set(found["lead_time"].values)
-    if missing:
-        first = min(missing) / np.timedelta64(1, "m")
-        raise ObservationError(f"{name}: no lead time of {first:g} min from {_reference_time(context)}")
-    chosen = found[[NAME]].sel(lead_time=lead)
-    return chosen.transpose("member", "lead_time", "y", "x").load()
+        raise ObservationError(f"{name}: no forecast from {context['time'].values[-1]} UTC on this grid")
+    return found[[NAME]].transpose("member", "lead_time", "y", "x").load()

@@ -74,6 +74,7 @@ def _scores(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) -
     yield _Score("strongest rain, forecast - observed, mm/h", "max_error", {}, "zero")
     yield _Score("SSIM of members", "ssim", {}, "high")
     yield _Score("PSNR of members, dB", "psnr", {}, "high")
+    yield _Score("share of the observed pixels that is forecast", "coverage", {}, "high")
     for metric, label in (("lpips", "LPIPS"), ("fvd", "FVD")):
         if metric in first:
             yield _Score(label, metric, {}, "low")
@@ -87,7 +88,7 @@ def _best(values: np.ndarray, better: Better) -> int | None:
         "one": np.abs(np.log(np.where(values > 0, values, np.nan))),
         "zero": np.abs(values),
     }[better]
-    if not np.isfinite(badness).any():
+    if np.isnan(badness).all():
         return None
     place = int(np.nanargmin(badness))
     return place if (badness == badness[place]).sum() == 1 else None
@@ -95,7 +96,7 @@ def _best(values: np.ndarray, better: Better) -> int | None:
 
 def _cell(score: xr.DataArray, best: bool) -> Cell:
     value, lower, upper = (float(score.sel(estimate=name)) for name in ("value", "lower", "upper"))
-    if not np.isfinite(value):
+    if np.isnan(value):
         return Cell("–", "", best=False)
     interval = f"{lower:.3f} to {upper:.3f}" if np.isfinite(lower) and np.isfinite(upper) else ""
     return Cell(f"{value:.3f}", interval, best)

@@ -9,8 +9,9 @@ processes there are, so reports are the same however they came about.
 """
 
 import hashlib
+import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.isolation import process_pool
 from ssldm.radar.observations import NAME
-from ssldm.report.contestants import Contestant, Forecaster, digest
+from ssldm.report.contestants import Contestant, Forecaster, code_identity, digest
 from ssldm.verification.comparison import compare
 from ssldm.verification.perceptual import Perceptual
 from ssldm.verification.statistics import Protocol
@@ -137,15 +140,21 @@ class Worker:
 
     def is_done(self, window: Window) -> bool:
         """Whether the statistics of a window are there, and as they would be made now."""
-        return _key_of(self.plan.statistics_path(window)) == self._key(self._load(window))
+        key = _key_of(self.plan.statistics_path(window))
+        return key is not None and key == self._key(self._load(window))
 
     def _load(self, window: Window) -> xr.DataArray:
         return window.of(self._series, self.plan.frames).load()
 
     def _key(self, data: xr.DataArray) -> str:
+        return digest([self._identities, *self._asked(data), *self._scoring])
+
+    @cached_property
+    def _scoring(self) -> tuple[dict[str, Any], ...]:
+        """What statistics depend on beside the forecasts."""
         perceptual = self.plan.perceptual
-        scores = [self.plan.protocol.model_dump(), perceptual.identity() if perceptual else {}]
-        return digest([self._identities, *self._asked(data), *scores])
+        networks = perceptual.identity() if perceptual else {}
+        return self.plan.protocol.model_dump(), networks, code_identity("verification")
 
     def _asked(self, data: xr.DataArray) -> tuple[str, int, int]:
         """All that a forecast depends on beside the contestant."""
@@ -160,12 +169,13 @@ class Worker:
             made_of = digest([self._identities[contestant.name], *self._asked(data)])
             dataset = self._hindcast(contestant, window, context, made_of)
             forecasts[contestant.name] = _rates(dataset, contestant.name)
-            notes[contestant.name] = dataset.attrs.get(_NOTES, "")
+            notes[contestant.name] = json.dumps(dataset.attrs.get(_NOTES, "").splitlines())
         truth = data.isel(time=slice(self.plan.context_frames, None))
         statistics = compare(forecasts, truth, self.plan.protocol, self.plan.perceptual)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
         tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(data)}), **parts})
-        _write_aside(self.plan.statistics_path(window), partial(tree.to_netcdf, engine="h5netcdf"))
+        with replacing(self.plan.statistics_path(window)) as aside:
+            tree.to_netcdf(aside, engine="h5netcdf")
 
     def _hindcast(
         self, contestant: Contestant, window: Window, context: xr.DataArray, made_of: str
@@ -180,7 +190,7 @@ class Worker:
             warnings.simplefilter("always")
             dataset = self._forecasters[contestant.name](context, self.plan.lead_frames)
         said = sorted({str(w.message) for w in caught if w.category.__module__.startswith("ssldm.")})
-        dataset.attrs[_NOTES] = "; ".join(said)
+        dataset.attrs[_NOTES] = "\n".join(" ".join(text.split()) for text in said)
         if contestant.kept:
             dataset.attrs[_KEY] = made_of
             write_nowcast(dataset, path)
@@ -215,12 +225,14 @@ def _observed_hash(data: xr.DataArray) -> str:
     return found.hexdigest()
 
 
-def _rates(dataset: xr.Dataset, name: str) -> Any:
+def _rates(dataset: xr.Dataset, name: str) -> NDArray[np.float32]:
     """Members ``(m, t, y, x)`` of a nowcast in mm/h."""
-    rate = dataset[NAME]
-    if rate.attrs.get("units") != "mm h-1":
-        raise ObservationError(f"{name}: expected rain rate in mm h-1, found {rate.attrs.get('units')!r}")
-    return np.asarray(rate.values, np.float32)
+    rate = np.asarray(dataset[NAME].values, np.float32)
+    if np.isinf(rate).any() or (rate < 0.0).any():
+        raise ObservationError(
+            f"{name}: expected rain rates from 0 mm/h, found {np.nanmin(rate):g} or infinity"
+        )
+    return rate
 
 
 def _key_of(path: Path) -> str | None:
@@ -230,10 +242,3 @@ def _key_of(path: Path) -> str | None:
             return str(dataset.attrs.get(_KEY))
     except (OSError, ValueError):
         return None
-
-
-def _write_aside(path: Path, write: Callable[[Path], Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_name(path.name + ".partial")
-    write(partial_path)
-    partial_path.replace(path)

@@ -4,6 +4,7 @@ import base64
 from dataclasses import dataclass
 from pathlib import Path
 
+from ssldm.atomic import replacing
 from ssldm.report.headline import Row
 
 
@@ -14,7 +15,7 @@ class Page:
     Attributes:
         contestants: names, in the order of the cells of the rows.
         rows: the headline table.
-        pictures: captions and PNG files.
+        pictures: captions, names and PNG files.
         events: names, and how many windows each has.
         notes: contestant, what its forecasts remarked, and in how many windows.
         reference: of the skill.
@@ -24,12 +25,17 @@ class Page:
 
     contestants: tuple[str, ...]
     rows: tuple[Row, ...]
-    pictures: tuple[tuple[str, Path], ...]
+    pictures: tuple[tuple[str, str, bytes], ...]
     events: tuple[tuple[str, int], ...]
     notes: tuple[tuple[str, str, int], ...]
     reference: str | None
     lead_time: str
     command: str
+
+    @property
+    def windows(self) -> int:
+        """How many there are."""
+        return sum(count for _, count in self.events)
 
 
 def write_page(page: Page, path: Path) -> None:
@@ -40,23 +46,26 @@ def write_page(page: Page, path: Path) -> None:
         loader=PackageLoader("ssldm.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     pictures = [
-        (caption, file.stem, base64.b64encode(file.read_bytes()).decode()) for caption, file in page.pictures
+        (caption, name, base64.b64encode(picture).decode()) for caption, name, picture in page.pictures
     ]
     _write_text(environment.get_template("page.html").render(page=page, pictures=pictures), path)
 
 
 def write_markdown(page: Page, path: Path) -> None:
-    """Write the headline table with its intervals in Markdown, the best in bold."""
+    """Write command, headline table with its intervals and notes in Markdown, the best in bold."""
     lines = [["", *page.contestants], ["---"] * (1 + len(page.contestants))]
     for row in page.rows:
         lines.append([row.label])
         for cell in row.cells:
             value = f"**{cell.value}**" if cell.best else cell.value
             lines[-1].append(f"{value} ({cell.interval})" if cell.interval else value)
-    _write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), path)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    notes = "".join(
+        f"- {name}, in {count} of {page.windows} windows: {text}\n" for name, text, count in page.notes
+    )
+    _write_text("\n".join(filter(None, (f"```bash\n{page.command}\n```\n", table, notes))), path)
 
 
 def _write_text(text: str, path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as aside:
+        aside.write_text(text, encoding="utf-8")

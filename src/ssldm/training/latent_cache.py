@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ssldm.atomic import replacing
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
 from ssldm.radar.motion import extrapolate
@@ -135,9 +136,8 @@ def build_cache(
             for array in arrays.values():
                 array.flush()  # type: ignore[attr-defined]
             manifest = {"identity": identity, "count": len(windows), "done": n + 1, "arrays": sorted(arrays)}
-            partial = folder / f"{MANIFEST}.partial"
-            partial.write_text(json.dumps(manifest))
-            partial.rename(folder / MANIFEST)
+            with replacing(folder / MANIFEST) as aside:
+                aside.write_text(json.dumps(manifest))
     return LatentCache(folder)
 
 

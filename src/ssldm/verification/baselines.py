@@ -2,7 +2,7 @@
 
 Where one of the last frames has fewer than a thousandth of its pixels wet (0.1 mm/h), or where they are too
 uniform or too still for an autoregression to be fitted, the methods of pysteps fall back to extrapolation;
-all members are then alike.
+all members are then alike. They say so by a warning, `FellBack`. All of them need `CONTEXT_FRAMES`.
 """
 
 import io
@@ -17,7 +17,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.radar.motion import estimate_motion, extrapolate
+from ssldm.errors import ObservationError
+from ssldm.radar.motion import Extrapolation, extrapolate
 from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.quiet_pysteps import pysteps_module
 
@@ -28,6 +29,8 @@ _WET_DECIBEL = -10.0
 _DRY_DECIBEL = -15.0
 _LEAST_WET_SHARE = 0.001
 _CASCADE_LEVELS = 6
+CONTEXT_FRAMES = 4
+"""As many frames as the method that needs most."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,15 @@ def _or_extrapolation(method: Baseline, *, ensemble: bool = False) -> Baseline:
 
     @wraps(method)
     def forecast(setting: Setting) -> Field:
+        if (found := len(setting.context)) < CONTEXT_FRAMES:
+            raise ObservationError(f"expected {CONTEXT_FRAMES} frames for {method.__name__}, found {found}")
         try:
             if not _too_dry(setting):
                 return method(setting)
+            reason = "too dry"
         except (ValueError, IndexError, np.linalg.LinAlgError) as error:  # of a still or a uniform field
-            warnings.warn(f"{method.__name__}: extrapolation instead ({error})", FellBack, stacklevel=2)
+            reason = str(error)
+        warnings.warn(f"{method.__name__}: extrapolation instead ({reason})", FellBack, stacklevel=2)
         return extrapolation(setting).repeat(setting.members if ensemble else 1, axis=0)
 
     return forecast
@@ -102,24 +109,26 @@ def _too_dry(setting: Setting) -> bool:
 @_or_extrapolation
 def sprog(setting: Setting) -> Field:
     """S-PROG (Seed 2003, pysteps), scales that lose their predictability fade: ``(1, t, h, w)``."""
+    moved = extrapolate(setting.context, setting.lead_frames)
     with redirect_stdout(io.StringIO()):
         forecast = pysteps_module("nowcasts.sprog").forecast(
             _decibel(setting),
-            estimate_motion(setting.context),
+            moved.motion,
             setting.lead_frames,
             precip_thr=_WET_DECIBEL,
             n_cascade_levels=_CASCADE_LEVELS,
         )
-    return _observed_only(setting, _rate_of_decibel(forecast)[None])
+    return _observed_only(moved, _rate_of_decibel(forecast)[None])
 
 
 @partial(_or_extrapolation, ensemble=True)
 def steps(setting: Setting) -> Field:
     """STEPS (Bowler et al. 2006, pysteps): ``(m, t, h, w)``."""
+    moved = extrapolate(setting.context, setting.lead_frames)
     with redirect_stdout(io.StringIO()):  # it reports every time step
         forecast: NDArray[Any] = pysteps_module("nowcasts.steps").forecast(
             _decibel(setting),
-            estimate_motion(setting.context),
+            moved.motion,
             setting.lead_frames,
             n_ens_members=setting.members,
             n_cascade_levels=_CASCADE_LEVELS,
@@ -129,21 +138,22 @@ def steps(setting: Setting) -> Field:
             seed=setting.seed,
             num_workers=1,
         )
-    return _observed_only(setting, _rate_of_decibel(forecast))
+    return _observed_only(moved, _rate_of_decibel(forecast))
 
 
 @_or_extrapolation
 def anvil(setting: Setting) -> Field:
     """ANVIL (Pulkkinen et al. 2020, pysteps) on rain rate, growth and decay go on: ``(1, t, h, w)``."""
+    moved = extrapolate(setting.context, setting.lead_frames)
     with redirect_stdout(io.StringIO()):
         forecast = pysteps_module("nowcasts.anvil").forecast(
             np.nan_to_num(setting.context[-4:], nan=0.0).astype(np.float64),
-            estimate_motion(setting.context),
+            moved.motion,
             setting.lead_frames,
             n_cascade_levels=_CASCADE_LEVELS,
             num_workers=1,
         )
-    return _observed_only(setting, np.maximum(forecast, 0.0)[None])
+    return _observed_only(moved, np.maximum(forecast, 0.0)[None])
 
 
 @partial(_or_extrapolation, ensemble=True)
@@ -152,10 +162,11 @@ def linda(setting: Setting) -> Field:
 
     Its estimation takes minutes on a domain of 256×256 pixels.
     """
+    moved = extrapolate(setting.context, setting.lead_frames)
     with redirect_stdout(io.StringIO()):
         forecast = pysteps_module("nowcasts.linda").forecast(
             np.nan_to_num(setting.context[-3:], nan=0.0).astype(np.float64),
-            estimate_motion(setting.context),
+            moved.motion,
             setting.lead_frames,
             n_ens_members=setting.members,
             kmperpixel=setting.pixel_km,
@@ -163,7 +174,7 @@ def linda(setting: Setting) -> Field:
             seed=setting.seed,
             num_workers=1,
         )
-    return _observed_only(setting, np.maximum(forecast, 0.0))
+    return _observed_only(moved, np.maximum(forecast, 0.0))
 
 
 def _decibel(setting: Setting) -> NDArray[np.floating]:
@@ -179,10 +190,9 @@ def _rate_of_decibel(decibel: NDArray[Any]) -> NDArray[Any]:
     return np.where(np.isnan(decibel), np.nan, rate)
 
 
-def _observed_only(setting: Setting, members: NDArray[Any]) -> Field:
+def _observed_only(moved: Extrapolation, members: NDArray[Any]) -> Field:
     """NaN where the motion brings in air that was not observed."""
-    observed = extrapolate(setting.context, setting.lead_frames).observed
-    return np.where(observed, members, np.nan).astype(np.float32)
+    return np.where(moved.observed, members, np.nan).astype(np.float32)
 
 
 BASELINES: dict[BaselineName, Baseline] = {
@@ -193,3 +203,5 @@ BASELINES: dict[BaselineName, Baseline] = {
     "anvil": anvil,
     "linda": linda,
 }
+ENSEMBLES: frozenset[BaselineName] = frozenset({"steps", "linda"})
+"""Those that depend on the number of members and on a seed."""

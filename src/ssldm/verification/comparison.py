@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.verification.case import Case
+from ssldm.verification.coverage import coverage_counts
 from ssldm.verification.statistics import Protocol, statistics_of
 
 
@@ -33,7 +34,9 @@ def compare(
     found = {}
     for name, members in forecasts.items():
         case = Case.of(members, truth.values, valid)
-        found[name] = statistics_of(case, protocol, _generator(truth))
+        found[name] = statistics_of(case, protocol, _generator(truth)).assign(
+            coverage=coverage_counts(members, truth.values, valid)
+        )
         if more is not None:
             found[name] = found[name].merge(more(case))
     return found

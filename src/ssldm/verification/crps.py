@@ -58,7 +58,7 @@ def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
             part = pooled(case, pool, pooling)
             count = len(part.members)
             error, pairs = _error_and_pairs(part.members, part.truth)
-            fair_norm = max(count * (count - 1), 1)
+            fair_norm = count * (count - 1) or np.nan  # there is no fair score of a single member
             terms = (error - 0.5 * pairs / count**2, error - 0.5 * pairs / fair_norm, np.ones_like(error))
             for k, term in enumerate(terms):
                 sums[:, i, j, k] = np.where(part.valid, term, 0.0).sum(axis=(1, 2), dtype=np.float64)

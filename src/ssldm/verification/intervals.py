@@ -12,6 +12,7 @@ from ssldm.verification.statistics import scores_of
 
 RESAMPLES = 1000
 LEVEL = 0.9
+_LEAST_DEFINED = 0.95
 ESTIMATES = ("value", "lower", "upper")
 # Scores better than those of a reference: 1 - score / score of the reference.
 SKILLS = {"crps": "crps_skill", "brier": "brier_skill"}
@@ -85,7 +86,11 @@ def _interval(samples: xr.Dataset) -> xr.Dataset:
         tail = 0.5 * (1.0 - LEVEL)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "All-NaN slice")  # of a score that no sample has
-            bounds = [drawn.quantile(q, "sample").drop_vars("quantile") for q in (tail, 1.0 - tail)]
+            quantiles = [drawn.quantile(q, "sample", method="nearest") for q in (tail, 1.0 - tail)]
+        # Where a score is often undefined (no heavy rain in the drawn events) its interval would be that of
+        # the events that have it.
+        defined = drawn.notnull().mean("sample") >= _LEAST_DEFINED
+        bounds = [bound.drop_vars("quantile").where(defined) for bound in quantiles]
     else:
         bounds = [xr.full_like(value, np.nan)] * 2
     names = xr.DataArray(list(ESTIMATES), dims="estimate", name="estimate")

@@ -95,18 +95,20 @@ class Perceptual:
         pictures = image_of(case.truth), image_of(members)
         found: dict[str, xr.DataArray] = {}
         if self.lpips is not None:
-            found["lpips"] = self._lpips_sums(*pictures)
+            found["lpips"] = self._lpips_sums(*pictures, np.asarray(case.valid.any(axis=(1, 2))))
         if self.fvd is not None:
             found |= self._film_sums(*pictures)
         return xr.Dataset(found)
 
-    def _lpips_sums(self, truth: NDArray[np.float64], members: NDArray[np.float64]) -> xr.DataArray:
+    def _lpips_sums(
+        self, truth: NDArray[np.float64], members: NDArray[np.float64], counted: NDArray[np.bool_]
+    ) -> xr.DataArray:
         """Sums ``(lead_time, lpips_term)`` over members of pictures ``(t, h, w)`` and ``(m, t, h, w)``."""
         observed = self._picture_features(truth)
         sums = np.zeros((len(truth), 2))
         for member in members:
             sums[:, 0] += ((self._picture_features(member) - observed) ** 2).sum(axis=1)
-            sums[:, 1] += 1.0
+            sums[:, 1] += counted
         return xr.DataArray(
             sums, dims=("lead_time", "lpips_term"), coords={"lpips_term": ["distance", "pictures"]}
         )
@@ -122,7 +124,8 @@ class Perceptual:
 
     def _film_sums(self, truth: NDArray[np.float64], members: NDArray[np.float64]) -> dict[str, xr.DataArray]:
         """Count, sum and sum of products of the features of ``film`` forecast and observed."""
-        features = [np.stack([self._film_features(film) for film in films]) for films in (members, [truth])]
+        # One film a window, of ensembles too: the distance falls with the number of films.
+        features = [self._film_features(film)[None] for film in (members[0], truth)]
         sources = {"film": ["forecast", "observed"]}
         values = (
             (("film",), [float(len(part)) for part in features]),
@@ -178,8 +181,8 @@ class LPIPS:
 def frechet_video_distance(sums: xr.Dataset) -> float:
     """FVD of all films together: |μ - ν|² + tr(Σ + Τ - 2 (ΣΤ)^½) of their features; 0 is perfect.
 
-    It depends on the number of films, strongly where there are few: compare only among contestants of one
-    report. NaN where there are fewer than two films.
+    It depends on the number of films, strongly where there are few: compare only reports of as many
+    windows. NaN where there are fewer than two films.
 
     Args:
         sums: `FILM`, of all cases together.

@@ -9,6 +9,7 @@ from ssldm.config import Config
 from ssldm.errors import ConfigurationError
 from ssldm.verification.case import Case
 from ssldm.verification.contingency import contingency_counts, contingency_scores
+from ssldm.verification.coverage import coverage_scores
 from ssldm.verification.crps import crps_scores, crps_sums
 from ssldm.verification.ensemble import error_scores, error_sums, rank_counts, rank_frequency
 from ssldm.verification.image import image_scores, image_sums
@@ -95,6 +96,8 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
         **spectrum_scores(statistics["spectrum"]),
         **image_scores(statistics["image"]),
     }
+    if "coverage" in statistics:
+        found = {**found, **coverage_scores(statistics["coverage"])}
     if "lpips" in statistics:
         found = {**found, "lpips": lpips(statistics["lpips"])}
     return xr.Dataset(dict(found))

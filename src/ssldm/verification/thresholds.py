@@ -70,6 +70,8 @@ def thresholds(text: str, series: Sequence[xr.DataArray], quantiles: Quantiles) 
     if wanted:
         rates = quantiles(list(wanted.values()))
         found += [Threshold(rate, name) for name, rate in zip(wanted, rates, strict=True) if rate is not None]
+    if any(threshold.rate <= 0.0 for threshold in found):
+        raise ConfigurationError(f"expected thresholds above 0 mm/h, found {text!r}")
     unique = {threshold.rate: threshold for threshold in reversed(found)}
     if not unique:
         raise ConfigurationError(f"expected thresholds that are not dry, found {text!r}")

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.radar.splits import EVENT_GAP, Event, events
 from ssldm.radar.windows import gap_free_starts
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
 _LONGEST_EVENT = np.timedelta64(24, "h")
 # Bins of rain rate for percentiles: half a percent wide.
@@ -52,6 +55,7 @@ def windows(
     size: int | None = None,
     every: int | None = None,
     observed: float = 0.5,
+    progress: Progress = lambda items, _: items,
 ) -> list[Window]:
     """Gap-free windows of ``frames`` frames; disjoint tiles of ``size`` pixels, or whole domains.
 
@@ -63,6 +67,7 @@ def windows(
         size: side of a tile.
         every: frames between starts; disjoint in time where None.
         observed: least share of observed pixels.
+        progress: shows how many frames of a series have been read.
 
     Raises:
         ObservationError: no windows.
@@ -72,7 +77,7 @@ def windows(
     event_of = _events_by_product(series)
     for number, data in enumerate(series):
         tiles = list(_tiles(data, size))
-        shares = _observed_shares(data, tiles)
+        shares = _observed_shares(data, tiles, progress)
         for start in _starts(data["time"].values, frames, every or frames):
             time = data["time"].values[start]
             for tile, share in zip(tiles, shares[start : start + frames].mean(axis=0), strict=True):
@@ -84,7 +89,12 @@ def windows(
                     event = event_of[str(data.attrs.get("product", "unknown"))](time)
                     found.append(Window(unique, number, start, rows, columns, event))
     if not found:
-        raise ObservationError(f"expected gap-free windows of {frames} frames, found none")
+        shapes = {"{time} frames, {y}×{x} pixels".format_map(data.sizes) for data in series}
+        asked = "whole domains" if size is None else f"{size}×{size} pixels"
+        raise ObservationError(
+            f"expected gap-free windows of {frames} frames, {asked}, at least {observed:.0%} observed, "
+            f"found none in series of {' or '.join(sorted(shapes))}"
+        )
     return found
 
 
@@ -120,12 +130,12 @@ def _tiles(data: xr.DataArray, size: int | None) -> Iterator[tuple[tuple[int, in
 
 
 def _observed_shares(
-    data: xr.DataArray, tiles: Sequence[tuple[tuple[int, int], tuple[int, int]]]
+    data: xr.DataArray, tiles: Sequence[tuple[tuple[int, int], tuple[int, int]]], progress: Progress
 ) -> NDArray[np.float64]:
     """Observed share ``(time, tile)``."""
     shares = np.zeros((data.sizes["time"], len(tiles)))
     if tiles:
-        for i in range(len(shares)):
+        for i in progress(range(len(shares)), len(shares)):
             known = np.isfinite(data[i].values)
             shares[i] = [known[slice(*rows), slice(*columns)].mean() for rows, columns in tiles]
     return shares
