@@ -50,6 +50,7 @@ def test_scores_of_four_pixels_in_the_table() -> None:
     assert value("csi_mean", 2.0) == pytest.approx(1 / 3)  # one hit, one miss, one false alarm
     assert value("crps") == pytest.approx(6.0 / 4)
     assert np.isnan(value("csi_mean", 8.0))
+    assert np.isnan(value("crps_fair"))  # of one member
     assert set(table.loc[table["threshold"] == 2.0, "threshold_name"]) == {"moderate"}
     assert table["lower"].isna().all()  # one event
     assert set(table["windows"]) == set(table["events"]) == {1}

@@ -98,5 +98,10 @@ def _cell(score: xr.DataArray, best: bool) -> Cell:
     value, lower, upper = (float(score.sel(estimate=name)) for name in ("value", "lower", "upper"))
     if np.isnan(value):
         return Cell("–", "", best=False)
-    interval = f"{lower:.3f} to {upper:.3f}" if np.isfinite(lower) and np.isfinite(upper) else ""
-    return Cell(f"{value:.3f}", interval, best)
+    interval = f"{_text(lower)} to {_text(upper)}" if np.isfinite(lower) and np.isfinite(upper) else ""
+    return Cell(_text(value), interval, best)
+
+
+def _text(value: float) -> str:
+    """Three decimals, or four where three would say little."""
+    return f"{value:.4f}" if 0.0 < abs(value) < 0.05 else f"{value:.3f}"

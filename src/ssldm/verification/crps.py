@@ -58,7 +58,7 @@ def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
             part = pooled(case, pool, pooling)
             count = len(part.members)
             error, pairs = _error_and_pairs(part.members, part.truth)
-            fair_norm = count * (count - 1) or np.nan  # there is no fair score of a single member
+            fair_norm = max(count * (count - 1), 1)
             terms = (error - 0.5 * pairs / count**2, error - 0.5 * pairs / fair_norm, np.ones_like(error))
             for k, term in enumerate(terms):
                 sums[:, i, j, k] = np.where(part.valid, term, 0.0).sum(axis=(1, 2), dtype=np.float64)
@@ -73,12 +73,15 @@ def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
     )
 
 
-def crps_scores(sums: xr.DataArray) -> dict[str, xr.DataArray]:
-    """``crps`` and ``crps_fair`` by pool (block means), ``crps_max`` of block maxima; NaN without pixels."""
+def crps_scores(sums: xr.DataArray, members: int) -> dict[str, xr.DataArray]:
+    """``crps`` and ``crps_fair`` by pool (block means), ``crps_max`` of block maxima.
+
+    NaN without pixels; there is no fair score of a single member.
+    """
     number = sums.sel(crps_term="number", drop=True)
     mean = sums / number.where(number > 0)
     return {
         "crps": mean.sel(crps_term="plain", pooling="mean", drop=True),
-        "crps_fair": mean.sel(crps_term="fair", pooling="mean", drop=True),
+        "crps_fair": mean.sel(crps_term="fair", pooling="mean", drop=True).where(members > 1),
         "crps_max": mean.sel(crps_term="plain", pooling="max", drop=True),
     }

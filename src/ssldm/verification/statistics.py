@@ -90,7 +90,7 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
         **contingency_scores(statistics["contingency"]),
         **probability_scores(statistics["probability"]),
         "rank_frequency": rank_frequency(statistics["ranks"]),
-        **crps_scores(statistics["crps"]),
+        **crps_scores(statistics["crps"], members),
         **error_scores(statistics["error"], members),
         "fss": fractions_skill_score(statistics["fractions"]),
         **spectrum_scores(statistics["spectrum"]),
