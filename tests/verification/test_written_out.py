@@ -1,0 +1,315 @@
+"""Every score against its formula written out in plain loops: random fields, fields with gaps, four pixels.
+
+The loops share nothing with the package but the definition of a picture's grey, which is written out too.
+"""
+
+import cmath
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ssldm.verification.comparison import compare
+from ssldm.verification.statistics import Protocol, scores_of
+
+PROTOCOL = Protocol(thresholds=(0.5, 2.0), pools=(1, 4), scales=(1, 2, 4))
+Pixel = tuple[int, int, int]
+
+
+class Loops:
+    """All scores of members ``(m, t, h, w)`` and truth ``(t, h, w)``, pixel by pixel."""
+
+    def __init__(self, members: np.ndarray, truth: np.ndarray) -> None:
+        self.members = members.astype(float).tolist()
+        self.truth = truth.astype(float).tolist()
+        self.count = len(members)
+        self.shape = truth.shape
+        self.valid = {
+            p
+            for p in itertools.product(*map(range, truth.shape))
+            if math.isfinite(self.observed(p)) and all(map(math.isfinite, self.ensemble(p)))
+        }
+
+    def observed(self, p: Pixel) -> float:
+        return self.truth[p[0]][p[1]][p[2]]
+
+    def ensemble(self, p: Pixel) -> list[float]:
+        return [member[p[0]][p[1]][p[2]] for member in self.members]
+
+    def mean(self, p: Pixel) -> float:
+        return sum(self.ensemble(p)) / self.count
+
+    def blocks(self, side: int) -> Iterator[list[Pixel]]:
+        """The pixels that count of each block that counts."""
+        leads, height, width = self.shape
+        for t, i, j in itertools.product(range(leads), range(height // side), range(width // side)):
+            inside = [(t, side * i + a, side * j + b) for a in range(side) for b in range(side)]
+            found = [p for p in inside if p in self.valid]
+            if 2 * len(found) >= side * side and found:
+                yield found
+
+    def contingency(self, threshold: float, side: int, of_mean: bool) -> dict[str, float]:
+        hit = miss = false = right = 0
+        for block in self.blocks(side):
+            wet = max(self.observed(p) for p in block) >= threshold
+            for k in range(1 if of_mean else self.count):
+                forecast = max(self.mean(p) if of_mean else self.ensemble(p)[k] for p in block) >= threshold
+                hit += forecast and wet
+                miss += wet and not forecast
+                false += forecast and not wet
+                right += not forecast and not wet
+        number = hit + miss + false + right
+        chance = ((hit + miss) * (hit + false) + (right + miss) * (right + false)) / number
+        return {
+            "csi": ratio(hit, hit + miss + false),
+            "pod": ratio(hit, hit + miss),
+            "far": ratio(false, hit + false),
+            "bias": ratio(hit + false, hit + miss),
+            "hss": ratio(hit + right - chance, number - chance),
+        }
+
+    def crps(self, side: int, how: str, fair: bool) -> float:
+        values = []
+        for block in self.blocks(side):
+            pool = max if how == "max" else lambda numbers: sum(numbers) / len(numbers)
+            y = pool([self.observed(p) for p in block])
+            xs = [pool([self.ensemble(p)[k] for p in block]) for k in range(self.count)]
+            pairs = sum(abs(a - b) for a in xs for b in xs)
+            norm = self.count * (self.count - 1) if fair else self.count**2
+            values.append(sum(abs(x - y) for x in xs) / self.count - 0.5 * pairs / norm)
+        return sum(values) / len(values)
+
+    def probabilities(self, threshold: float) -> list[tuple[float, bool]]:
+        return [
+            (sum(x >= threshold for x in self.ensemble(p)) / self.count, self.observed(p) >= threshold)
+            for p in self.valid
+        ]
+
+    def brier(self, threshold: float) -> dict[str, float]:
+        pairs = self.probabilities(threshold)
+        base = sum(wet for _, wet in pairs) / len(pairs)
+        reliability = resolution = 0.0
+        for probability in {p for p, _ in pairs}:
+            bin_of = [wet for p, wet in pairs if p == probability]
+            frequency = sum(bin_of) / len(bin_of)
+            reliability += len(bin_of) * (probability - frequency) ** 2 / len(pairs)
+            resolution += len(bin_of) * (frequency - base) ** 2 / len(pairs)
+        wet, dry = [p for p, o in pairs if o], [p for p, o in pairs if not o]
+        told = sum((a > b) + 0.5 * (a == b) for a in wet for b in dry)
+        return {
+            "brier": sum((p - wet) ** 2 for p, wet in pairs) / len(pairs),
+            "brier_reliability": reliability,
+            "brier_resolution": resolution,
+            "brier_uncertainty": base * (1 - base),
+            "roc_area": ratio(told, len(wet) * len(dry)),
+        }
+
+    def fss(self, threshold: float, side: int) -> float:
+        leads, height, width = self.shape
+        error = reference = 0.0
+        for t, i, j in itertools.product(range(leads), range(height - side + 1), range(width - side + 1)):
+            inside = [(t, i + a, j + b) for a in range(side) for b in range(side)]
+            found = [p for p in inside if p in self.valid]
+            if not found:
+                continue
+            exceeding = sum(x >= threshold for p in found for x in self.ensemble(p))
+            f = exceeding / (self.count * len(found))
+            o = sum(self.observed(p) >= threshold for p in found) / len(found)
+            weight = len(found) / side**2
+            error += weight * (f - o) ** 2
+            reference += weight * (f * f + o * o)
+        return 1 - error / reference
+
+    def ranks(self) -> list[float]:
+        counts = [0] * (self.count + 1)
+        for p in self.valid:
+            if max([self.observed(p), *self.ensemble(p)]) >= 0.1:
+                counts[sum(x < self.observed(p) for x in self.ensemble(p))] += 1
+        return [c * len(counts) / sum(counts) for c in counts]
+
+    def errors(self) -> dict[str, float]:
+        n, m = len(self.valid), self.count
+        square = sum((self.mean(p) - self.observed(p)) ** 2 for p in self.valid) / n
+        variance = (
+            sum(sum((x - self.mean(p)) ** 2 for x in self.ensemble(p)) / (m - 1) for p in self.valid) / n
+        )
+        spread = math.sqrt((m + 1) / m * variance)
+        return {
+            "mae": sum(abs(self.mean(p) - self.observed(p)) for p in self.valid) / n,
+            "rmse": math.sqrt(square),
+            "spread": spread,
+            "spread_skill": spread / math.sqrt(square),
+            "mean_rate": sum(map(self.mean, self.valid)) / n,
+            "observed_rate": sum(map(self.observed, self.valid)) / n,
+        }
+
+    def pictures(self) -> dict[str, float]:
+        squares, pixels, peaks = 0.0, 0, []
+        for k, t in itertools.product(range(self.count), range(self.shape[0])):
+            here = [p for p in self.valid if p[0] == t]
+            squares += sum((grey(self.ensemble(p)[k]) - grey(self.observed(p))) ** 2 for p in here)
+            pixels += len(here)
+            if here:
+                strongest = max(self.ensemble(p)[k] for p in here)
+                peaks.append(strongest - max(self.observed(p) for p in here))
+        return {
+            "psnr": -10 * math.log10(squares / pixels),
+            "max_error": sum(peaks) / len(peaks),
+            "max_absolute_error": sum(map(abs, peaks)) / len(peaks),
+        }
+
+    def value(self, p: Pixel, member: int | None) -> float:
+        if p not in self.valid:
+            return 0.0
+        return self.observed(p) if member is None else self.ensemble(p)[member]
+
+    def ssim(self) -> float:
+        leads, height, width = self.shape
+        gauss = [math.exp(-(a * a) / (2 * 1.5**2)) for a in range(-5, 6)]
+        total = sum(gauss) ** 2
+        found = []
+        for k, t in itertools.product(range(self.count), range(leads)):
+            for i, j in itertools.product(range(5, height - 5), range(5, width - 5)):
+                window = [(a, b) for a in range(-5, 6) for b in range(-5, 6)]
+                if not all((t, i + a, j + b) in self.valid for a, b in window):
+                    continue
+                sums = [0.0] * 5
+                for a, b in window:
+                    w = gauss[a + 5] * gauss[b + 5] / total
+                    x = grey(self.value((t, i + a, j + b), None))
+                    y = grey(self.value((t, i + a, j + b), k))
+                    for n, term in enumerate((x, y, x * x, y * y, x * y)):
+                        sums[n] += w * term
+                mx, my, xx, yy, xy = sums
+                c1, c2 = 0.01**2, 0.03**2
+                above = (2 * mx * my + c1) * (2 * (xy - mx * my) + c2)
+                below = (mx * mx + my * my + c1) * (xx - mx * mx + yy - my * my + c2)
+                found.append(above / below)
+        return sum(found) / len(found)
+
+    def power(self, wavelength: float, member: int | None) -> float:
+        """Mean power over frames and over the wave vectors within a quarter octave of a wavelength."""
+        leads, height, width = self.shape
+        found = []
+        for u, v in itertools.product(range(height), range(width)):
+            fu, fv = (n / size if 2 * n < size else n / size - 1 for n, size in ((u, height), (v, width)))
+            frequency = math.hypot(fu, fv)
+            if frequency == 0 or not 2**-0.25 < wavelength * frequency < 2**0.25:
+                continue
+            for t in range(leads):
+                wave = sum(
+                    self.value((t, i, j), member)
+                    * cmath.exp(-2j * math.pi * (u * i / height + v * j / width))
+                    for i, j in itertools.product(range(height), range(width))
+                )
+                found.append(abs(wave) ** 2 / (height * width))
+        return sum(found) / len(found)
+
+
+def ratio(above: float, below: float) -> float:
+    return above / below if below else math.nan
+
+
+def grey(rate: float) -> float:
+    return min(max(math.log10(max(rate, 0.1) / 0.1) / 3.0, 0.0), 1.0)
+
+
+def fields(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(7)
+    if kind == "four pixels":
+        truth = np.array([[[0.0, 3.0], [0.7, 0.2]]])
+        members = np.array([[[[0.4, 2.5], [0.0, 0.6]]], [[[0.9, 1.0], [2.2, 0.05]]]])
+        return members.astype(np.float32), truth.astype(np.float32)
+    truth = rng.gamma(0.5, 2.0, (2, 14, 13))
+    members = truth * np.exp(0.8 * rng.normal(size=(3, 2, 14, 13))) + 0.01 * rng.random((3, 2, 14, 13))
+    if kind == "gaps":
+        truth[0, :1, :2] = np.nan
+        truth[1, rng.random((14, 13)) < 0.02] = np.nan
+        members[:, :, 13:, 10:] = np.nan
+        members[1, 0, 0, 12] = np.nan
+    return members.astype(np.float32), truth.astype(np.float32)
+
+
+@pytest.fixture(params=["random", "gaps", "four pixels"])
+def both(request: pytest.FixtureRequest) -> tuple[xr.Dataset, Loops]:
+    members, truth = fields(request.param)
+    observed = xr.DataArray(
+        truth, dims=("time", "y", "x"), coords={"time": np.arange(len(truth)).astype("M8[s]")}
+    )
+    sums = compare({"it": members}, observed, PROTOCOL)["it"]
+    return scores_of(sums.sum("lead_time")), Loops(members, truth)
+
+
+def assert_scores(found: xr.Dataset, expected: dict[str, float], **where: float) -> None:
+    for name, value in expected.items():
+        at = {key: of for key, of in where.items() if key in found[name].dims}
+        assert found[name].sel(at).item() == pytest.approx(value, rel=2e-5, abs=1e-6, nan_ok=True), (name, at)
+
+
+def test_contingency(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    sides = (1, 4) if loops.shape[1] >= 4 else (1,)
+    for threshold, side in itertools.product((0.5, 2.0), sides):
+        for of_mean, suffix in ((False, ""), (True, "_mean")):
+            expected = loops.contingency(threshold, side, of_mean)
+            named = {name + suffix: value for name, value in expected.items()}
+            assert_scores(found, named, threshold=threshold, pool=side)
+
+
+def test_crps(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    for side in (1, 4) if loops.shape[1] >= 4 else (1,):
+        expected = {
+            "crps": loops.crps(side, "mean", fair=False),
+            "crps_fair": loops.crps(side, "mean", fair=True),
+            "crps_max": loops.crps(side, "max", fair=False),
+        }
+        assert_scores(found, expected, pool=side)
+
+
+def test_probabilities(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    for threshold in (0.5, 2.0):
+        assert_scores(found, loops.brier(threshold), threshold=threshold)
+        pairs = loops.probabilities(threshold)
+        for k in range(loops.count + 1):
+            wet = [wet for probability, wet in pairs if round(probability * loops.count) == k]
+            expected = {
+                "forecast_share": len(wet) / len(pairs),
+                "observed_frequency": ratio(sum(wet), len(wet)),
+            }
+            assert_scores(found, expected, threshold=threshold, exceeding=k)
+
+
+def test_fractions(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    for threshold, side in itertools.product((0.5, 2.0), (1, 2, 4)):
+        expected = loops.fss(threshold, side) if side <= min(loops.shape[1:]) else math.nan
+        assert_scores(found, {"fss": expected}, threshold=threshold, scale=side)
+
+
+def test_ensemble(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    for rank, expected in enumerate(loops.ranks()):
+        assert_scores(found, {"rank_frequency": expected}, rank=rank)
+    assert_scores(found, loops.errors())
+    number = sum(math.isfinite(rate) for frame in loops.truth for row in frame for rate in row)
+    assert_scores(found, {"coverage": len(loops.valid) / number, "counted": len(loops.valid) / number})
+
+
+def test_pictures(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    assert_scores(found, loops.pictures())
+    assert_scores(found, {"ssim": loops.ssim() if loops.shape[1] > 10 else math.nan})
+
+
+def test_spectrum(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    for wavelength in (2.0, 4.0, 8.0) if loops.shape[1] > 10 else (2.0,):
+        observed = loops.power(wavelength, None)
+        power = sum(loops.power(wavelength, k) for k in range(loops.count)) / loops.count
+        expected = {"power": power, "observed_power": observed, "power_ratio": power / observed}
+        assert_scores(found.sel(wavelength=wavelength), expected)
