@@ -82,7 +82,8 @@ def _added(report: Report) -> _Sums:
     notes: dict[str, dict[str, int]] = {c.name: {} for c in report.plan.contestants}
     for window in report.windows:  # in this order, so that sums are the same to the bit
         for name, part in read_statistics(report.plan, window).items():
-            for text in json.loads(part.attrs.pop("notes")):
+            for note in json.loads(part.attrs.pop("notes")):
+                text = note.removeprefix(f"{name}: ")
                 notes[name][text] = notes[name].get(text, 0) + 1
             events = by_event[name]
             events[window.event] = merge([events[window.event], part]) if window.event in events else part

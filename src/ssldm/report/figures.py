@@ -1,6 +1,7 @@
 """Figures of a report: scores by lead time, reliability, ranks, spread, spectra, scales."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,13 +15,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Scores = Mapping[str, xr.Dataset]
-Style = dict[str, Any]
+_SHADED = 4  # contestants; of more, shades hide the lines
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a contestant is drawn: its line, and the opacity of its interval."""
+
+    line: dict[str, Any]
+    shade: float = 0.12
+
+
 _LINES = ("-", "--", ":")
 _COLOURS = ("#0b5394", "#cc4125", "#6aa84f", "#e69138", "#8e63b5", "#444444", "#45818e", "#a64d79")
 
 
 def by_lead_time(scores: Scores, minutes: Sequence[float], thresholds: Mapping[float, str]) -> "Figure":
-    """CRPS, bias, CSI of members and mean, and FSS against lead time; bands are 90% intervals."""
+    """CRPS, bias, CSI of members and mean, and FSS against lead time; shades are 90% intervals."""
     rates = list(thresholds)[:3]
     panels: list[tuple[str, str, dict[str, float]]] = [
         ("CRPS, mm/h", "crps", {"pool": 1}),
@@ -35,13 +46,8 @@ def by_lead_time(scores: Scores, minutes: Sequence[float], thresholds: Mapping[f
         for style, (name, dataset) in _styled(scores):
             _band(axis, minutes, _at(dataset, metric, where), style, name)
         if metric == "mean_rate":
-            _band(
-                axis,
-                minutes,
-                _at(next(iter(scores.values())), "observed_rate", {}),
-                {"color": "black"},
-                "observed",
-            )
+            observed = _at(next(iter(scores.values())), "observed_rate", {})
+            _band(axis, minutes, observed, Style({"color": "black"}, shade=0.0), "observed")
         _label(axis, title, "lead time, min")
     _legend(figure, axes[2])
     return figure
@@ -60,7 +66,7 @@ def reliability(scores: Scores, thresholds: Mapping[float, str]) -> "Figure":
             probability = chosen["exceeding"].values / members
             frequency, share = chosen["observed_frequency"], chosen["forecast_share"].sel(estimate="value")
             _band(diagram, probability, frequency, style, name)
-            shares.plot(probability, np.where(share > 0, share, np.nan), marker=".", **style)
+            shares.plot(probability, np.where(share > 0, share, np.nan), marker=".", **style.line)
         _logarithmic(shares, "y", 10)
         _label(diagram, f"{label}: observed frequency", "forecast probability")
         _label(shares, f"{label}: share of forecasts", "forecast probability")
@@ -80,7 +86,7 @@ def ensemble_consistency(scores: Scores, minutes: Sequence[float]) -> "Figure":
         for style, (name, dataset) in ensembles:
             frequency = dataset["rank_frequency"].sel(lead_frame=lead, estimate="value")
             ranks = frequency["rank"].values
-            axis.step(ranks / ranks.max(), frequency, where="mid", label=name, **style)
+            axis.step(ranks / ranks.max(), frequency, where="mid", label=name, **style.line)
         _logarithmic(axis, "y", 2)
         _label(axis, title, "rank of the observation, 0 to 1")
     axis = axes[len(leads) + 1]
@@ -133,8 +139,9 @@ def _ensembles(scores: Scores) -> list[tuple[Style, tuple[str, xr.Dataset]]]:
 
 def _styled(scores: Scores) -> list[tuple[Style, tuple[str, xr.Dataset]]]:
     """A colour for each contestant; after the last colour they begin again, with other lines."""
-    styles: list[Style] = [{"color": colour, "linestyle": line} for line in _LINES for colour in _COLOURS]
-    return list(zip(cycle(styles), scores.items(), strict=False))
+    shade = Style.shade if len(scores) <= _SHADED else 0.0
+    lines = [{"color": colour, "linestyle": line} for line in _LINES for colour in _COLOURS]
+    return [(Style(line, shade), item) for line, item in zip(cycle(lines), scores.items(), strict=False)]
 
 
 def _at(dataset: xr.Dataset, metric: str, where: Mapping[str, float]) -> xr.DataArray:
@@ -147,8 +154,8 @@ def _band(
 ) -> None:
     value, lower, upper = (values.sel(estimate=name).values for name in ("value", "lower", "upper"))
     if np.isfinite(value).any():
-        axis.plot(positions, value, marker=".", label=name, **style)
-        axis.fill_between(positions, lower, upper, color=style["color"], alpha=0.12, linewidth=0)
+        axis.plot(positions, value, marker=".", label=name, **style.line)
+        axis.fill_between(positions, lower, upper, color=style.line["color"], alpha=style.shade, linewidth=0)
 
 
 def _panels(count: int, columns: int = 3) -> tuple["Figure", list["Axes"]]:

@@ -35,7 +35,7 @@ def draw_pictures(
     kilometres = sizes.pop() if len(sizes) == 1 else None
     drawn: dict[str, tuple[str, Figure]] = {
         "lead-time": (
-            "Scores by lead time; shades are 90% intervals",
+            "Scores by lead time (shades, for up to four contestants: 90% intervals)",
             figures.by_lead_time(scores, minutes, labels),
         ),
         "reliability": (
