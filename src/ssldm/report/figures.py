@@ -155,7 +155,10 @@ def _band(
     value, lower, upper = (values.sel(estimate=name).values for name in ("value", "lower", "upper"))
     if np.isfinite(value).any():
         axis.plot(positions, value, marker=".", label=name, **style.line)
-        axis.fill_between(positions, lower, upper, color=style.line["color"], alpha=style.shade, linewidth=0)
+        if style.shade:  # an invisible shade would still widen the axis
+            axis.fill_between(
+                positions, lower, upper, color=style.line["color"], alpha=style.shade, linewidth=0
+            )
 
 
 def _panels(count: int, columns: int = 3) -> tuple["Figure", list["Axes"]]:
