@@ -311,7 +311,8 @@ def test_the_worst_process_death_leaves_one_that_goes_on(
     )
     (tmp_path / "run.py").write_text(script)
     out = tmp_path / "report"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    folders = Path(__file__).parent, Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
     process = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", out, *archives], env=environment, start_new_session=True
     )
