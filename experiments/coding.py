@@ -117,7 +117,8 @@ def reconstruction_table(scores: xr.Dataset) -> pd.DataFrame:
         values = scores[metric].sel(pool=1) if "pool" in scores[metric].dims else scores[metric]
         if metric == "power_ratio":
             values = values.sel(wavelength=slice(3.9, 16.1)).rename(wavelength="scale")
-        frame = values.to_dataset("estimate").to_dataframe().reset_index()
+        # A dimension more, as a table needs one.
+        frame = values.expand_dims("row").to_dataset("estimate").to_dataframe().reset_index()
         parts.append(frame.assign(metric=metric))
     return pd.concat(parts)
 
