@@ -17,12 +17,10 @@ from study import (
     Job,
     Options,
     Row,
-    figure,
     forecast_rows,
-    in_docs,
     jobs,
-    markdown,
     parse,
+    publish,
     resumable,
     schedule,
     seconds_a_step,
@@ -155,8 +153,7 @@ def main() -> None:
         Row("forecast: CSI of members, 8 mm/h", "forecast", "csi", 8.0, 1),
         Row("forecast: CSI of the mean, 8 mm/h", "forecast", "csi_mean", 8.0, 1),
     ]
-    markdown(table, list(VARIANTS), shown, in_docs("studies/coding-table.md"))
-    figure(table, list(VARIANTS), shown, options.results / "figure.png")
+    publish(options, table, list(VARIANTS), shown)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,16 @@ from functools import partial
 from pathlib import Path
 
 from study import (
+    FORECAST_ROWS,
     TRAIN,
     VALIDATION,
     Job,
     Options,
-    Row,
-    figure,
     forecast_rows,
-    in_docs,
     jobs,
     latent_overrides,
-    markdown,
     parse,
+    publish,
     train_all,
     train_forecast,
     write_results,
@@ -69,15 +67,7 @@ def main() -> None:
     train_all(options, todo, partial(train, given.autoencoder))
     models = {job.name: options.out / job.name / MODEL for job in todo}
     table = write_results(options, forecast_rows(options, models))
-    shown = [
-        Row("CRPS, mm/h", "forecast", "crps", None, 1),
-        *(Row(f"CSI of the mean, {t:g} mm/h", "forecast", "csi_mean", t, 1) for t in (0.5, 2.0, 8.0)),
-        *(Row(f"CSI of members, {t:g} mm/h", "forecast", "csi", t, 1) for t in (0.5, 2.0, 8.0)),
-        Row("FSS of 16 pixels, 2 mm/h", "forecast", "fss", 2.0, 16),
-        Row("spread over error", "forecast", "spread_skill"),
-    ]
-    markdown(table, list(VARIANTS), shown, in_docs("studies/conditions-table.md"))
-    figure(table, list(VARIANTS), shown, options.results / "figure.png")
+    publish(options, table, list(VARIANTS), FORECAST_ROWS)
 
 
 if __name__ == "__main__":

@@ -11,19 +11,18 @@ from pathlib import Path
 import pandas as pd
 import torch
 from study import (
+    FORECAST_ROWS,
     TRAIN,
     VALIDATION,
     Job,
     Options,
     Row,
     denoiser_seconds,
-    figure,
     forecast_rows,
-    in_docs,
     jobs,
     latent_overrides,
-    markdown,
     parse,
+    publish,
     steps_for,
     train_all,
     train_forecast,
@@ -97,18 +96,12 @@ def main() -> None:
     scores = forecast_rows(options, {job.name: options.out / job.name / MODEL for job in todo})
     table = write_results(options, pd.concat([scores, cost_rows(options, todo)]))
     shown = [
-        Row("CRPS, mm/h", "forecast", "crps", None, 1),
-        *(Row(f"CSI of the mean, {t:g} mm/h", "forecast", "csi_mean", t, 1) for t in (0.5, 2.0, 8.0)),
-        *(Row(f"CSI of members, {t:g} mm/h", "forecast", "csi", t, 1) for t in (0.5, 2.0, 8.0)),
-        Row("FSS of 16 pixels, 2 mm/h", "forecast", "fss", 2.0, 16),
-        Row("spread over error", "forecast", "spread_skill"),
+        *FORECAST_ROWS,
         Row("parameters", "cost", "parameters"),
         Row("steps", "cost", "steps"),
         Row("windows a second", "cost", "windows_a_second"),
     ]
-    names = list(variants(options.preset))
-    markdown(table, names, shown, in_docs("studies/network-table.md"))
-    figure(table, names, shown, options.results / "figure.png")
+    publish(options, table, list(variants(options.preset)), shown)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,15 @@ class Row:
         return part
 
 
+FORECAST_ROWS = (
+    Row("CRPS, mm/h", "forecast", "crps", None, 1),
+    *(Row(f"CSI of the mean, {t:g} mm/h", "forecast", "csi_mean", t, 1) for t in (0.5, 2.0, 8.0)),
+    *(Row(f"CSI of members, {t:g} mm/h", "forecast", "csi", t, 1) for t in (0.5, 2.0, 8.0)),
+    Row("FSS of 16 pixels, 2 mm/h", "forecast", "fss", 2.0, 16),
+    Row("spread over error", "forecast", "spread_skill"),
+)
+
+
 @dataclass(frozen=True)
 class Options:
     """What a study was asked for.
@@ -374,6 +383,8 @@ def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], p
     drawing.savefig(path, dpi=100)
 
 
-def in_docs(name: str) -> Path:
-    """A file of the documentation."""
-    return HERE.parent / "docs" / name
+def publish(options: Options, table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row]) -> None:
+    """Write the table for the documentation and the figure beside the results."""
+    docs = HERE.parent / "docs" / "studies"
+    markdown(table, variants, shown, docs / f"{options.results.name}-table.md")
+    figure(table, variants, shown, options.results / "figure.png")

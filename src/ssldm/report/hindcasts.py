@@ -141,13 +141,13 @@ class Worker:
     def is_done(self, window: Window) -> bool:
         """Whether the statistics of a window are there, and as they would be made now."""
         key = _key_of(self.plan.statistics_path(window))
-        return key is not None and key == self._key(self._load(window))
+        return key is not None and key == self._key(self._asked(self._load(window)))
 
     def _load(self, window: Window) -> xr.DataArray:
         return window.of(self._series, self.plan.frames).load()
 
-    def _key(self, data: xr.DataArray) -> str:
-        return digest([self._identities, *self._asked(data), *self._scoring])
+    def _key(self, asked: tuple[str, int, int]) -> str:
+        return digest([self._identities, *asked, *self._scoring])
 
     @cached_property
     def _scoring(self) -> tuple[dict[str, Any], ...]:
@@ -163,17 +163,18 @@ class Worker:
     def process(self, window: Window) -> None:
         """Make the statistics of a window."""
         data = self._load(window)
+        asked = self._asked(data)
         context = data.isel(time=slice(0, self.plan.context_frames))
         forecasts, notes = {}, {}
         for contestant in self.plan.contestants:
-            made_of = digest([self._identities[contestant.name], *self._asked(data)])
+            made_of = digest([self._identities[contestant.name], *asked])
             dataset = self._hindcast(contestant, window, context, made_of)
             forecasts[contestant.name] = _rates(dataset, contestant.name)
             notes[contestant.name] = json.dumps(dataset.attrs.get(_NOTES, "").splitlines())
         truth = data.isel(time=slice(self.plan.context_frames, None))
         statistics = compare(forecasts, truth, self.plan.protocol, self.plan.perceptual)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
-        tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(data)}), **parts})
+        tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(asked)}), **parts})
         with replacing(self.plan.statistics_path(window)) as aside:
             tree.to_netcdf(aside, engine="h5netcdf")
 
