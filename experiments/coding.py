@@ -2,8 +2,9 @@
 
     python experiments/coding.py --budget 15 --seeds 0,1,2
 
-The same autoencoder, data and number of steps with and without the intensity-structure terms; then a denoiser
-on each code of the first seed, with the same budget.
+The same autoencoder, data and number of steps with and without the intensity-structure terms, for the block
+autoencoder and, with the first seed, for the published architecture; then a denoiser on each block code of
+the first seed, with the same budget.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 import xarray as xr
 from study import (
     TRAIN,
+    VALIDATION,
     Job,
     Options,
     Row,
@@ -30,6 +32,7 @@ from study import (
     write_results,
 )
 
+from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.radar.archive import open_archive
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
@@ -40,28 +43,43 @@ from ssldm.verification.intervals import scores_with_intervals
 from ssldm.verification.statistics import Protocol, merge, statistics_of
 from ssldm.verification.windows import windows
 
+_PLAIN_LOSS = tuple(
+    f"autoencoder_training.loss.{term}=0" for term in ("intensity_weight", "structure", "overlap", "spectrum")
+)
 VARIANTS = {
-    "plain": (
-        "autoencoder_training.loss.intensity_weight=0",
-        "autoencoder_training.loss.structure=0",
-    ),
-    "intensity_structure": (),
+    "plain": ("autoencoder={kind: block, emphasis: 0, separation: 0}", *_PLAIN_LOSS),
+    "intensity_structure": ("autoencoder={kind: block}",),
 }
-DATASETS = {"SMHI": "smhi-validation", "KNMI": "knmi-validation", "MRMS": "mrms-validation"}
-THRESHOLDS = (0.5, 2.0, 8.0, 16.0)
+_KL = "autoencoder={kind: kl, channels: 1, width: 32, multipliers: [1, 2, 3], blocks: 1, patch: 2, groups: 8}"
+PUBLISHED = {"kl_plain": (_KL, *_PLAIN_LOSS), "kl_intensity_structure": (_KL,)}
+TRAINING = (
+    "autoencoder_training.crop=96",
+    "autoencoder_training.optimisation.batch_size=4",
+    "autoencoder_training.optimisation.learning_rate=1e-3",
+)
+DATASETS = {
+    "validation": ("smhi-validation", "knmi-validation"),
+    "SMHI": ("smhi-validation",),
+    "KNMI": ("knmi-validation",),
+    "MRMS": ("mrms-validation",),
+}
+THRESHOLDS = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 16.0)
 EVERY = 4
+LATENT_CHANNELS = BlockAutoencoderConfig().latent_channels
 
 
 def train(options: Options, job: Job, folder: Path) -> None:
     """Train an autoencoder and score its reconstructions."""
-    steps = steps_for(options, "autoencoder", lambda: autoencoder_pace(load_preset(options.preset)))
-    overrides = [*job.overrides, *schedule("autoencoder_training", steps, job.seed)]
+    common = (*job.overrides, *TRAINING)
+    pace = "kl" if job.variant in PUBLISHED else "block"
+    steps = steps_for(options, pace, lambda: autoencoder_pace(load_preset(options.preset, common)))
+    overrides = [*common, *schedule("autoencoder_training", steps, job.seed)]
     preset = load_preset(options.preset, overrides)
     if not (folder / "finished").exists():
         train_autoencoder(
             preset,
             options.paths((*TRAIN, "mrms-train")),
-            options.paths(tuple(DATASETS.values())),
+            options.paths((*VALIDATION, "mrms-validation")),
             folder,
             resume=resumable(folder),
         )
@@ -89,23 +107,37 @@ def reconstruct(preset: Preset, network: torch.nn.Module, rate: np.ndarray) -> n
 def reconstruction_rows(options: Options, preset: Preset, folder: Path) -> pd.DataFrame:
     """Scores of reconstructed frames; intervals are over hours and tiles."""
     _, network = load_autoencoder(folder / MODEL)
-    protocol = Protocol(thresholds=THRESHOLDS, pools=(1,), scales=(1,))
+    archives = {name for names in DATASETS.values() for name in names}
+    statistics = {
+        name: reconstruction_statistics(options, preset, network, name) for name in sorted(archives)
+    }
     tables = []
-    for dataset, archive in DATASETS.items():
-        series = open_archive(options.archives / f"{archive}.zarr")
-        events: dict[tuple[int, str, int, int], list[xr.Dataset]] = {}
-        found = windows(series, frames=1, size=preset.window.size, every=EVERY)
-        for window in found:
-            data = window.of(series, 1).load()
-            case = Case.of(reconstruct(preset, network, data.values)[None], data.values)
-            hour = np.datetime_as_string(data["time"].values[0], unit="h")
-            event = (window.series, str(hour), window.rows[0], window.columns[0])
-            part = statistics_of(case, protocol, np.random.default_rng(0)).sum("lead_time")
-            events.setdefault(event, []).append(part)
-        sums = xr.concat([merge(parts) for parts in events.values()], dim="event")
+    for dataset, names in DATASETS.items():
+        events = [event for name in names for event in statistics[name].values()]
+        sums = xr.concat([merge(parts) for parts in events], dim="event")
         scores = scores_with_intervals({"it": sums})["it"]
-        tables.append(reconstruction_table(scores).assign(dataset=dataset, n=len(found)))
+        tables.append(reconstruction_table(scores).assign(dataset=dataset, n=sum(map(len, events))))
     return pd.concat(tables)
+
+
+Event = tuple[int, str, int, int]
+
+
+def reconstruction_statistics(
+    options: Options, preset: Preset, network: torch.nn.Module, archive: str
+) -> dict[Event, list[xr.Dataset]]:
+    """Statistics of every reconstructed frame of an archive, by series, hour and tile."""
+    protocol = Protocol(thresholds=THRESHOLDS, pools=(1,), scales=(1,))
+    series = open_archive(options.archives / f"{archive}.zarr")
+    events: dict[Event, list[xr.Dataset]] = {}
+    for window in windows(series, frames=1, size=preset.window.size, every=EVERY):
+        data = window.of(series, 1).load()
+        case = Case.of(reconstruct(preset, network, data.values)[None], data.values)
+        hour = np.datetime_as_string(data["time"].values[0], unit="h")
+        event = (window.series, str(hour), window.rows[0], window.columns[0])
+        part = statistics_of(case, protocol, np.random.default_rng(0)).sum("lead_time")
+        events.setdefault(event, []).append(part)
+    return events
 
 
 def reconstruction_table(scores: xr.Dataset) -> pd.DataFrame:
@@ -124,16 +156,19 @@ def reconstruction_table(scores: xr.Dataset) -> pd.DataFrame:
 def train_downstream(options: Options, job: Job, folder: Path) -> None:
     """Train a denoiser on the code of an autoencoder of the study."""
     coded = options.out / job.name.removeprefix("forecast-")
-    train_forecast(options, Job(job.variant, (), job.seed), folder, coded, pace="denoiser")
+    overrides = (*job.overrides, f"denoiser.merge_net.latent_channels={LATENT_CHANNELS}")
+    train_forecast(options, Job(job.variant, overrides, job.seed), folder, coded, pace="denoiser")
 
 
 def main() -> None:
     """Run the study."""
     options, _ = parse("coding", __doc__, budget=15.0, seeds="0,1,2")
-    codes = jobs(VARIANTS, options.seeds)
+    codes = [*jobs(VARIANTS, options.seeds), *jobs(PUBLISHED, options.seeds[:1])]
     train_all(options, codes, train)
     rows = [pd.read_csv(options.out / job.name / "rows.csv") for job in codes]
-    downstream = [Job(f"forecast-{variant}", (), options.seeds[0]) for variant in VARIANTS]
+    downstream = [
+        Job(f"forecast-{variant}", overrides[:1], options.seeds[0]) for variant, overrides in VARIANTS.items()
+    ]
     train_all(options, downstream, train_downstream)
     models = {job.name.removeprefix("forecast-"): options.out / job.name / MODEL for job in downstream}
     rows.append(forecast_rows(options, models))
@@ -153,7 +188,7 @@ def main() -> None:
         Row("forecast: CSI of members, 8 mm/h", "forecast", "csi", 8.0, 1),
         Row("forecast: CSI of the mean, 8 mm/h", "forecast", "csi_mean", 8.0, 1),
     ]
-    publish(options, table, list(VARIANTS), shown)
+    publish(options, table, [*VARIANTS, *PUBLISHED], shown)
 
 
 if __name__ == "__main__":

@@ -21,13 +21,15 @@ def exact_prediction(config: DiffusionConfig, mean: float, deviation: float):
         gain = signal * deviation**2 / (a * deviation**2 + 1 - a)
         clean = mean + gain * (noisy - signal * mean)
         epsilon = (noisy - signal * clean) / noise
+        if config.prediction == "sample":
+            return clean
         return epsilon if config.prediction == "epsilon" else signal * epsilon - noise * clean
 
     return predict
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_samplers_draw_from_a_normal_distribution(sampler: str, prediction: str) -> None:
     config = DiffusionConfig(prediction=prediction)
     generators = [member_generator(0, k) for k in range(2)]
@@ -51,7 +53,7 @@ def test_ten_steps_keep_the_spread_of_every_scale(sampler: str, deviation: float
     assert drawn.std().item() == pytest.approx(deviation, rel=0.06)
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_the_loss_of_a_perfect_prediction_is_zero(prediction: str) -> None:
     config = DiffusionConfig(prediction=prediction)
     clean, noise = torch.full((2, 3, 4, 5, 5), 0.7), torch.randn(2, 3, 4, 5, 5)
@@ -65,6 +67,17 @@ def test_the_loss_of_a_perfect_prediction_is_zero(prediction: str) -> None:
         torch.ones(2, 3, 1, 5, 5),
     )
     assert loss.item() < 1e-6
+
+
+def test_an_error_of_the_clean_latents_weighs_as_that_of_the_velocity() -> None:
+    clean, noise, timestep = torch.randn(2, 3, 4, 5, 5), torch.randn(2, 3, 4, 5, 5), torch.tensor([200, 700])
+    losses = []
+    for kind in ("v_prediction", "sample"):
+        config = DiffusionConfig(prediction=kind)
+        predict = exact_prediction(config, 0.7, 0.5)
+        forward_process, weight = config.build_forward_process(), torch.ones(2, 3, 1, 5, 5)
+        losses.append(diffusion_loss(predict, clean, noise, timestep, forward_process, weight).item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_unobserved_latents_do_not_count() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from ssldm.nn.attention import JointAttention, SpatialAttention, TemporalAttention
 from ssldm.nn.autoencoder import AutoencoderConfig
+from ssldm.nn.block_autoencoder import BlockAutoencoderConfig, lowest_frequencies
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition, MergeNetConfig
@@ -166,3 +167,49 @@ def test_dry_stays_dry_and_rain_is_never_negative() -> None:
         scaling = IntensityScaling(kind=kind)
         assert scaling.to_rate(scaling.to_network(torch.zeros(1))) == 0.0
         assert (scaling.to_rate(torch.linspace(-3, 3, 50)) >= 0).all()
+
+
+@torch.no_grad()
+def test_an_untrained_block_autoencoder_codes_the_lowest_frequencies_and_keeps_the_dry_dry() -> None:
+    config = BlockAutoencoderConfig(width=8, latent_channels=4, side=4, patch=2)
+    dry = torch.full((1, 1, 32, 32), -1.0)
+    torch.testing.assert_close(config.build().encode(dry)[0], torch.zeros(1, 4, 8, 8))
+    torch.testing.assert_close(config.build().decode(torch.zeros(1, 4, 8, 8)), dry)
+    linear = config.model_copy(update={"fit_steps": 0}).build()
+    noise = torch.randn(1, 1, 256, 256)
+    kept = linear.decode(linear.encode(noise)[0])
+    assert kept.var().item() == pytest.approx(4 / 16, abs=0.02)
+    torch.testing.assert_close(linear.encode(kept)[0], linear.encode(noise)[0])
+
+
+@torch.no_grad()
+def test_the_fit_of_a_block_loses_less_than_the_linear_code_and_emphasis_spares_heavy_rain() -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = (torch.rand(1, 1, 64, 64, generator=generator) ** 3 * 1.5 - 1.2).clamp_min(-1.0)
+    heavy = frames > -0.2
+
+    def errors(**options: float) -> tuple[float, float]:
+        network = BlockAutoencoderConfig(latent_channels=12, width=8, **options).build()
+        error = (network.decode(network.encode(frames)[0]).clamp_min(-1.0) - frames).abs()
+        return error.mean().item(), error[heavy].mean().item()
+
+    linear, plain, emphasised = errors(fit_steps=0), errors(emphasis=0.0), errors(emphasis=4.0)
+    assert plain[0] < 0.95 * linear[0]
+    assert emphasised[1] < 0.9 * plain[1]
+
+
+def test_the_frequencies_of_a_block_are_orthonormal() -> None:
+    basis = lowest_frequencies(8, 64).flatten(1)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(64), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_block_autoencoder_is_local() -> None:
+    network = randomise(BlockAutoencoderConfig(width=8, side=8, patch=4, blocks=1).build())
+    frames = torch.rand(1, 1, 256, 64) - 1.0
+    changed = frames.clone()
+    changed[..., 192:, :] += 1.0
+    latents, others = network.encode(frames)[0], network.encode(changed)[0]
+    assert torch.equal(latents[..., :16, :], others[..., :16, :])
+    assert not torch.equal(latents[..., 24:, :], others[..., 24:, :])
+    assert torch.equal(network.decode(latents)[..., :64, :], network.decode(others)[..., :64, :])

@@ -1,4 +1,4 @@
-"""The training objective: predict the noise, or the velocity, at a uniformly drawn timestep."""
+"""The training objective: predict noise, velocity or the clean latents at a uniformly drawn timestep."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -7,6 +7,9 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from diffusers import DDPMScheduler
+
+# Largest weight of an error of z₀: the first of the forward process' steps are all but free of noise.
+_LARGEST_WEIGHT = 100.0
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 
@@ -19,7 +22,9 @@ def diffusion_loss(
     forward_process: "DDPMScheduler",
     weight: Tensor,
 ) -> Tensor:
-    """E ‖ε - ε_θ(√ᾱ z₀ + √(1-ᾱ) ε, n)‖² (or the same for v), averaged with ``weight``.
+    """E ‖ε - ε_θ(√ᾱ z₀ + √(1-ᾱ) ε, n)‖², averaged with ``weight``.
+
+    The same for v; and for z₀, whose error over √(1-ᾱ) is that of v (Li and He 2025).
 
     Args:
         predict: the denoiser as a function of noisy latents and timestep.
@@ -33,9 +38,16 @@ def diffusion_loss(
         scalar
     """
     noisy = forward_process.add_noise(clean, noise, timestep)
-    if forward_process.config.prediction_type == "epsilon":
+    count = weight.expand_as(clean).sum().clamp_min(1.0)
+    kind = forward_process.config.prediction_type
+    if kind == "epsilon":
         target = noise
-    else:
+    elif kind == "v_prediction":
         target = forward_process.get_velocity(clean, noise, timestep)
+    else:
+        target = clean
+        noise_power = 1.0 - forward_process.alphas_cumprod.to(clean.device)[timestep]
+        weight = weight * (1.0 / noise_power).clamp_max(_LARGEST_WEIGHT).reshape(-1, *[1] * (clean.ndim - 1))
     error = (predict(noisy, timestep).float() - target) ** 2
-    return (error * weight).sum() / weight.expand_as(error).sum().clamp_min(1.0)
+    loss: Tensor = (error * weight).sum() / count
+    return loss

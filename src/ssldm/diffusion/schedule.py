@@ -34,7 +34,8 @@ class DiffusionConfig(Config):
         beta_start, beta_end: first and last β.
         beta_schedule: ``scaled_linear`` is linear in √β (LDM's and the published "linear");
             ``squaredcos_cap_v2`` the cosine schedule.
-        prediction: noise ε, or velocity v = √ᾱ ε - √(1-ᾱ) z₀ (Salimans and Ho, 2022).
+        prediction: noise ε, velocity v = √ᾱ ε - √(1-ᾱ) z₀ (Salimans and Ho, 2022), or ``sample``, z₀ with the
+            loss of v, for a network that is too narrow to pass the noise through.
         target: ``latents``, or ``residual``, their standardised departure from the extrapolated latents.
     """
 
@@ -42,7 +43,7 @@ class DiffusionConfig(Config):
     beta_start: float = 1e-4
     beta_end: float = 2e-2
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
-    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
     target: Literal["latents", "residual"] = "latents"
 
     def build_scheduler(self, sampler: SamplerName = "ddpm") -> "SchedulerMixin":

@@ -1,6 +1,6 @@
 """The KL autoencoder (LDM's KL-f8), with the backbone of `diffusers`."""
 
-from typing import Self
+from typing import Literal, Self
 
 import torch.nn.functional as F
 from pydantic import model_validator
@@ -14,6 +14,7 @@ class AutoencoderConfig(Config):
     """Sizes of the autoencoder; the defaults are the published ones.
 
     Attributes:
+        kind: told apart from `BlockAutoencoderConfig` by this.
         channels: channels of a frame in pixel space (published: one radar channel repeated three times).
         latent_channels: channels of a latent frame.
         width: channels at the finest level; `multipliers` gives those of each level.
@@ -23,6 +24,7 @@ class AutoencoderConfig(Config):
         groups: groups of all group normalisations.
     """
 
+    kind: Literal["kl"] = "kl"
     channels: int = 3
     latent_channels: int = 4
     width: int = 128
@@ -82,6 +84,12 @@ class Autoencoder(nn.Module):
         """Frames ``(n, c_px, H, W)`` in network units of latents ``(n, c, h, w)``."""
         folded = self.backbone.decoder(self.backbone.post_quant_conv(latents))
         return F.pixel_shuffle(folded, self.config.patch)
+
+    @property
+    def last_layer(self) -> nn.Parameter:
+        """The weights that an adversary is balanced at."""
+        weight: nn.Parameter = self.backbone.decoder.conv_out.weight
+        return weight
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.diffusion.schedule import DiffusionConfig
+from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
-from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
@@ -37,7 +37,7 @@ class ModelConfig(Config):
     training_data: tuple[str, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
     scaling: IntensityScaling
-    autoencoder: AutoencoderConfig
+    autoencoder: AnyAutoencoderConfig
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig
 

@@ -3,6 +3,8 @@
 The published code carries no such loss, only a remark that its autoencoder was trained with one.
 """
 
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -12,24 +14,35 @@ from torch import Tensor
 from ssldm.config import Config
 from ssldm.nn.intensity_scaling import IntensityScaling
 
+_RARE = 1e-3  # share of the pixels
+_FAINT_POWER = 1e-3  # (mm/h)², of rain that nobody would miss
+
 
 class AutoencoderLossConfig(Config):
-    """Weights of the terms; ``plain`` coding is the same with intensity_weight = structure = 0.
+    """Weights of the terms; ``plain`` coding has intensity_weight = structure = overlap = spectrum = 0.
 
     Attributes:
-        intensity_weight: β in the weight 1 + β (x - x_dry) of the absolute error.
+        intensity_weight, intensity_power: β and γ in the weight 1 + β (x - x_dry)^γ of the absolute error.
         structure: weight of the structure term.
-        levels: rain rates in mm/h whose exceedance maps are compared.
+        overlap: weight of the overlap term.
+        levels: rain rates in mm/h whose exceedance maps are compared. They lie close together, so that the
+            terms do not favour the rates that forecasts are verified at over those between them.
         softness: width of the soft exceedance, in network units.
-        window: side of the window of the structural similarity, in pixels.
-        kl: weight of the KL divergence (summed over an image, as published).
+        window: side of the windows of the structural similarity, in pixels.
+        spectrum: weight of the spectrum term.
+        wavelengths: shortest and longest in it, in pixels.
+        kl: weight of the KL divergence a pixel (LDM sums errors and divergence over an image: the same).
     """
 
-    intensity_weight: float = 10.0
-    structure: float = 0.5
-    levels: tuple[float, ...] = (0.5, 2.0, 8.0, 16.0)
-    softness: float = 0.05
-    window: int = 7
+    intensity_weight: float = 30.0
+    intensity_power: float = 2.0
+    structure: float = 0.2
+    overlap: float = 2.0
+    levels: tuple[float, ...] = (0.5, 2.0, 4.0, 5.7, 8.0, 11.3, 16.0, 22.6, 32.0)
+    softness: float = 0.07
+    window: int = 8
+    spectrum: float = 0.1
+    wavelengths: tuple[float, float] = (3.5, 18.0)
     kl: float = 1e-6
 
 
@@ -39,6 +52,8 @@ class AutoencoderLoss(NamedTuple):
     total: Tensor
     intensity: Tensor
     structure: Tensor
+    overlap: Tensor
+    spectrum: Tensor
     kl: Tensor
 
 
@@ -50,44 +65,91 @@ def autoencoder_loss(
     observed: Tensor,
     kl: Tensor,
 ) -> AutoencoderLoss:
-    """L = ⟨(1 + β (x - x_dry)) |x - x̂|⟩ + λ_s ⟨1 - SSIM(m_l(x), m_l(x̂))⟩_l + λ_KL KL
+    """The terms of the loss and their sum.
 
-    with soft exceedance maps m_l(x) = σ((x - x_l) / τ) at the levels l.
+    L = ⟨(1 + β (x - x_dry)^γ) |x - x̂|⟩ + λ_s ⟨S_l⟩_l + λ_o ⟨J_l⟩_l
+        + λ_P ⟨|ln (P_k(R̂) + ε) / (P_k(R) + ε)|⟩_k + λ_KL KL
+
+    with soft exceedance maps m_l(x) = σ((x - x_l) / τ) at the levels l. S_l is the mean of
+    1 - SSIM(m_l(x), m_l(x̂)) where rain of level l is near, and J_l the soft Jaccard distance of the maps,
+    one minus the critical success index of crisp ones: so heavy rain, which covers little, counts as much as
+    light rain. P_k is the power of rain in mm/h, averaged over bands k of half an octave in wavelength.
 
     Args:
         frames, decoded: ``(n, 1, h, w)`` in network units.
         observed: ``(n, 1, h, w)``, weight of each pixel; those of weight 0, unobserved, count in no term.
-        kl: ``(n,)``
+        kl: ``(n,)``, summed over each image.
     """
-    count = observed.sum().clamp_min(1e-3)
-    intensity = intensity_weighted_error(scaling, config.intensity_weight, frames, decoded, observed)
-    structure = frames.new_zeros(())
-    if config.structure:
-        # Unobserved pixels are made equal on both sides.
-        seen = torch.where(observed > 0, decoded, frames)
+    dry = scaling.to_network(frames.new_zeros(()))
+    # Less than dry is dry; a tenth of the slope is left for the optimiser to come back.
+    decoded = torch.maximum(decoded, dry + 0.1 * (decoded - dry))
+    intensity = intensity_weighted_error(
+        scaling, config.intensity_weight, frames, decoded, observed, config.intensity_power
+    )
+    structure = overlap = spectrum = frames.new_zeros(())
+    # Unobserved pixels are made equal on both sides.
+    seen = torch.where(observed > 0, decoded, frames)
+    if config.structure or config.overlap:
         levels = scaling.to_network(frames.new_tensor(config.levels))[:, None, None]
         truth, approximation = (torch.sigmoid((x - levels) / config.softness) for x in (frames, seen))
-        similarity = structural_similarity(truth, approximation, config.window)
-        structure = ((1.0 - similarity) * observed).sum() / (count * len(config.levels))
-    divergence = kl.mean()
-    total = intensity + config.structure * structure + config.kl * divergence
-    return AutoencoderLoss(total, intensity, structure, divergence)
+        if config.structure:
+            structure = structure_difference(truth, approximation, observed, config.window)
+        if config.overlap:
+            overlap = jaccard_distance(truth, approximation, observed)
+    if config.spectrum:
+        powers = (band_power(scaling.to_rate(x)[:, 0], config.wavelengths) for x in (frames, seen))
+        truth, approximation = (power + _FAINT_POWER for power in powers)
+        spectrum = (approximation / truth).log().abs().mean()
+    divergence = kl.mean() / frames[0].numel()
+    total = intensity + config.structure * structure + config.overlap * overlap
+    total = total + config.spectrum * spectrum + config.kl * divergence
+    return AutoencoderLoss(total, intensity, structure, overlap, spectrum, divergence)
 
 
 def intensity_weighted_error(
-    scaling: IntensityScaling, beta: float, frames: Tensor, estimate: Tensor, observed: Tensor
+    scaling: IntensityScaling,
+    beta: float,
+    frames: Tensor,
+    estimate: Tensor,
+    observed: Tensor,
+    gamma: float = 1.0,
 ) -> Tensor:
-    """⟨(1 + β (x - x_dry)) |x - x̂|⟩ over the observed pixels, all in network units and of one shape."""
+    """⟨(1 + β (x - x_dry)^γ) |x - x̂|⟩ over the observed pixels, all in network units and of one shape."""
     dry = scaling.to_network(frames.new_zeros(()))
-    weight = (1.0 + beta * (frames - dry)) * observed
+    weight = (1.0 + beta * (frames - dry) ** gamma) * observed
     return ((frames - estimate).abs() * weight).sum() / observed.sum().clamp_min(1e-3)
 
 
+def structure_difference(truth: Tensor, approximation: Tensor, observed: Tensor, window: int) -> Tensor:
+    """Mean over levels of 1 - SSIM of exceedance maps ``(n, levels, h, w)``, each where its rain is near.
+
+    A level that is rarer than a part in a thousand counts less. Neighbouring windows share half their side.
+    """
+    near = torch.maximum(truth, approximation).detach() * observed
+    near = _windows(near, window, F.max_pool2d)
+    different = 1.0 - structural_similarity(truth, approximation, window)
+    count = near.sum(dim=(0, 2, 3)).clamp_min(_RARE * near[:, 0].numel())
+    return ((different * near).sum(dim=(0, 2, 3)) / count).mean()
+
+
+def jaccard_distance(truth: Tensor, approximation: Tensor, observed: Tensor) -> Tensor:
+    """Mean over levels of Σ|a - b| / Σ max(a, b) of exceedance maps ``(n, levels, h, w)``.
+
+    Sums are over the batch; a level that is rarer than a part in a thousand counts less.
+    """
+    different = ((truth - approximation).abs() * observed).sum(dim=(0, 2, 3))
+    either = (torch.maximum(truth, approximation) * observed).sum(dim=(0, 2, 3))
+    return (different / either.clamp_min(_RARE * truth[:, 0].numel())).mean()
+
+
 def structural_similarity(x: Tensor, y: Tensor, window: int) -> Tensor:
-    """SSIM map ``(n, c, h, w)`` of images with range [0, 1] (Wang et al. 2004), uniform window."""
+    """SSIM ``(n, c, rows, columns)`` in windows that overlap by half, of images ``(n, c, h, w)`` in [0, 1].
+
+    Wang et al. 2004, with uniform windows.
+    """
 
     def mean(values: Tensor) -> Tensor:
-        return F.avg_pool2d(values, window, stride=1, padding=window // 2, count_include_pad=False)
+        return _windows(values, window, F.avg_pool2d)
 
     c1, c2 = 0.01**2, 0.03**2
     mean_x, mean_y = mean(x), mean(y)
@@ -95,3 +157,23 @@ def structural_similarity(x: Tensor, y: Tensor, window: int) -> Tensor:
     covariance = mean(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return luminance * (2 * covariance + c2) / (variance_x + variance_y + c2)
+
+
+def _windows(values: Tensor, window: int, pool: Callable[..., Tensor]) -> Tensor:
+    """Pool in windows that overlap by half; rows, then columns, as that is less work than a square."""
+    rows = pool(values, (window, 1), stride=(window // 2, 1))
+    return pool(rows, (1, window), stride=(1, window // 2))
+
+
+def band_power(rate: Tensor, wavelengths: tuple[float, float]) -> Tensor:
+    """Mean power ``(n, k)`` of fields ``(n, h, w)`` in bands of half an octave between two wavelengths."""
+    height, width = rate.shape[-2:]
+    power = torch.fft.rfft2(rate).abs() ** 2 / (height * width)
+    rows = torch.fft.fftfreq(height, device=rate.device)
+    columns = torch.fft.rfftfreq(width, device=rate.device)
+    frequency = torch.hypot(rows[:, None], columns[None, :])
+    band = torch.round(-2.0 * torch.log2(frequency.clamp_min(1e-9)))
+    first, last = (round(2.0 * math.log2(length)) for length in wavelengths)
+    members = [(band == k).to(power) for k in range(first, last + 1)]
+    share = torch.stack([mask / mask.sum().clamp_min(1.0) for mask in members])
+    return torch.einsum("nhw,khw->nk", power, share)

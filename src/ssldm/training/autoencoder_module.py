@@ -58,7 +58,7 @@ class AutoencoderModule(lightning.LightningModule):
             terms["lpips"] = distance.detach()
         if self.adversary is not None and self.global_step >= self.adversary.config.start:
             terms["discriminator"] = self.adversary.learn(frames, seen)
-            term = self.adversary.term(seen, total, self.network.backbone.decoder.conv_out.weight)
+            term = self.adversary.term(seen, total, self.network.last_layer)
             terms["adversary"] = term.detach()
             total = total + term
         self.log_dict({f"train/{name}": value for name, value in terms.items()})

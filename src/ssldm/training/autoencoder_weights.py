@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ssldm.config import Config
-from ssldm.nn.autoencoder import Autoencoder, AutoencoderConfig
+from ssldm.nn.any_autoencoder import AnyAutoencoder, AnyAutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nowcast.weights_folder import load_weights, read_config
 
@@ -15,10 +15,10 @@ class AutoencoderWeights(Config):
     """Configuration beside the weights of an autoencoder alone."""
 
     scaling: IntensityScaling
-    autoencoder: AutoencoderConfig
+    autoencoder: AnyAutoencoderConfig
 
 
-def load_autoencoder(folder: Path) -> tuple[AutoencoderWeights, Autoencoder]:
+def load_autoencoder(folder: Path) -> tuple[AutoencoderWeights, AnyAutoencoder]:
     """The autoencoder in a weights folder of `train_autoencoder`."""
     config = read_config(folder, AutoencoderWeights)
     network = config.autoencoder.build()

@@ -12,8 +12,8 @@ from pydantic import ValidationError, model_validator
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
+from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
-from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
 from ssldm.radar.windows import WindowIndex
@@ -145,7 +145,7 @@ class Preset(Config):
 
     window: WindowConfig = WindowConfig()
     scaling: IntensityScaling = IntensityScaling()
-    autoencoder: AutoencoderConfig
+    autoencoder: AnyAutoencoderConfig
     autoencoder_training: AutoencoderTrainingConfig
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig = DiffusionConfig()
