@@ -126,7 +126,9 @@ def parse(
     parser.add_argument("--preset", default="small", help="what the variants are variants of")
     if needs_autoencoder:
         parser.add_argument(
-            "--autoencoder", type=Path, required=True, help="run of `ssldm train autoencoder`"
+            "--autoencoder",
+            type=Path,
+            help="run of `ssldm train autoencoder`; else that of the shipped weights",
         )
     given = parser.parse_args()
     subprocess.run([HERE / "archives.sh", given.data, given.runs], check=True)
