@@ -1,6 +1,8 @@
 """The base of every configuration: immutable, strict, and able to say where it is wrong."""
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Discriminator, ValidationError
 
 
 class Config(BaseModel):
@@ -16,5 +18,15 @@ def first_fault(error: ValidationError) -> str:
     return f"{'.'.join(keys)}: {first['msg']}, found {first['input']!r}"
 
 
+def by_kind(default: str) -> Discriminator:
+    """Tells the members of a union of configurations apart by their ``kind``, where one is given."""
+
+    def kind(value: object) -> str:
+        found = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+        return str(found or default)
+
+    return Discriminator(kind)
+
+
 # Pydantic names the member of a union of configurations as if it were a key.
-_TAGS = ("stc", "stacked")
+_TAGS = ("stc", "stacked", "kl", "block")

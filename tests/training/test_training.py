@@ -50,6 +50,8 @@ def test_misspelt_overrides_are_refused() -> None:
     for override, match in [
         ("denoiser.widht=8", "denoiser.widht"),
         ("denoiser.width=many", "denoiser.width"),
+        ("autoencoder.widht=8", "autoencoder.widht"),
+        ("autoencoder={kind: block, widht: 8}", "autoencoder.widht"),
         ("denoiser.width", "key=value"),
         ("window.size.of=3", "not a section"),
     ]:
