@@ -19,7 +19,7 @@ _MOMENTUM, _SCALE_MEMORY = 0.8, 0.95
 
 
 class BlockAutoencoderConfig(Config):
-    """Sizes of the block autoencoder.
+    """Sizes of the block autoencoder, which takes dry as -1: `IntensityScaling` of kind ``power``.
 
     Attributes:
         kind: told apart from `AutoencoderConfig` by this.
@@ -97,9 +97,9 @@ class BlockAutoencoder(nn.Module):
         ratio = config.side // config.patch
         self.correction = nn.Sequential(
             nn.Conv2d(config.latent_channels, coarse, 3, padding=1),
-            *(ResidualBlock(coarse) for _ in range(config.blocks)),
+            *(ConvolutionBlock(coarse) for _ in range(config.blocks)),
             nn.ConvTranspose2d(coarse, fine, ratio, stride=ratio),
-            *(ResidualBlock(fine) for _ in range(config.blocks)),
+            *(ConvolutionBlock(fine) for _ in range(config.blocks)),
             _zeroed(nn.Conv2d(fine, config.patch**2, 3, padding=1)),
             nn.PixelShuffle(config.patch),
         )
@@ -156,7 +156,7 @@ class BlockAutoencoder(nn.Module):
         return weight
 
 
-class ResidualBlock(nn.Module):
+class ConvolutionBlock(nn.Module):
     """x + two 3×3 convolutions, the second of which starts at zero."""
 
     def __init__(self, channels: int) -> None:

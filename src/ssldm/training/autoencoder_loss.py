@@ -25,8 +25,8 @@ class AutoencoderLossConfig(Config):
         intensity_weight, intensity_power: β and γ in the weight 1 + β (x - x_dry)^γ of the absolute error.
         structure: weight of the structure term.
         overlap: weight of the overlap term.
-        levels: rain rates in mm/h whose exceedance maps are compared. They lie close together, so that the
-            terms do not favour the rates that forecasts are verified at over those between them.
+        levels: rain rates in mm/h whose exceedance maps are compared. From 4 mm/h they lie close together, so
+            that the terms do not favour the rates that forecasts are verified at over those between them.
         softness: width of the soft exceedance, in network units.
         window: side of the windows of the structural similarity, in pixels.
         spectrum: weight of the spectrum term.
