@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from filelock import FileLock
 
 from ssldm.nowcast.latent_diffusion import ModelConfig
 from ssldm.nowcast.nowcaster import Nowcaster
@@ -234,9 +235,10 @@ def denoiser_seconds(preset: Preset) -> float:
 def steps_for(options: Options, key: str, pace: Callable[[], float]) -> int:
     """Optimiser steps that the budget allows, measured once for a key and then kept."""
     path = options.out / f"pace-{key}.json"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"seconds_a_step": pace()}))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # the other training waits instead of measuring its own
+        if not path.exists():
+            path.write_text(json.dumps({"seconds_a_step": pace()}))
     return max(int(options.budget * 60.0 / json.loads(path.read_text())["seconds_a_step"]), 8)
 
 

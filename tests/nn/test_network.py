@@ -9,6 +9,7 @@ from ssldm.nn.attention import JointAttention, SpatialAttention, TemporalAttenti
 from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoderConfig, lowest_frequencies
 from ssldm.nn.denoiser import DenoiserConfig
+from ssldm.nn.gate import apply_gate
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition, MergeNetConfig
 from ssldm.nn.stacked_denoiser import StackedDenoiserConfig
@@ -82,12 +83,15 @@ def test_joint_attention_reaches_every_frame_and_tells_them_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "pixels", "extrapolation"),
-    list(itertools.product(["stc", "stacked"], ["none", "downsampled", "encoder"], [False, True])),
+    ("kind", "pixels", "extrapolation", "gated"),
+    [
+        *itertools.product(["stc", "stacked"], ["none", "downsampled", "encoder"], [False, True], [False]),
+        *itertools.product(["stc", "stacked"], ["none"], [True], [True]),
+    ],
 )
 @torch.no_grad()
 def test_every_condition_variant_with_any_number_of_frames(
-    kind: str, pixels: str, extrapolation: bool
+    kind: str, pixels: str, extrapolation: bool, gated: bool
 ) -> None:
     merge_net = MergeNetConfig(
         context_frames=3,
@@ -97,10 +101,11 @@ def test_every_condition_variant_with_any_number_of_frames(
         extrapolation=extrapolation,
     )
     if kind == "stc":
-        network = randomise(DenoiserConfig(merge_net=merge_net, attention_reductions=(2,), **SMALL).build())
+        config = DenoiserConfig(merge_net=merge_net, attention_reductions=(2,), gated=gated, **SMALL)
+        network = randomise(config.build())
     else:
         stacked = StackedDenoiserConfig(
-            merge_net=merge_net, lead_frames=5, width=32, multipliers=(1, 2), groups=4
+            merge_net=merge_net, lead_frames=5, width=32, multipliers=(1, 2), gated=gated, groups=4
         )
         network = randomise(stacked.build())
     condition = Condition(
@@ -122,6 +127,7 @@ def test_every_condition_variant_with_any_number_of_frames(
     [
         DenoiserConfig(attention_reductions=(1, 2), **SMALL),
         DenoiserConfig(attention_reductions=(1, 2), cascade=("joint",), **SMALL),
+        DenoiserConfig(attention_reductions=(1, 2), gated=True, **SMALL),
         StackedDenoiserConfig(lead_frames=2, width=32, multipliers=(1, 2)),
     ],
 )
@@ -131,6 +137,21 @@ def test_a_fresh_denoiser_predicts_zero(config: DenoiserConfig | StackedDenoiser
     noisy = torch.randn(1, 2, 4, 4, 4)
     output = network(noisy, torch.tensor([5]), Condition(torch.randn(1, 4, 4, 4, 4)))
     assert torch.equal(output, torch.zeros_like(output))
+
+
+@torch.no_grad()
+def test_the_gate_expects_what_a_normal_field_of_uneven_deviation_leads_to_expect() -> None:
+    signal, mean, deviation = 0.6, torch.tensor([0.0, 1.0, -2.0]), torch.tensor([0.0, 0.5, 3.0])
+    noise_power = 1.0 - signal**2
+    gain = signal * deviation**2 / (signal**2 * deviation**2 + noise_power)
+    clean = mean + deviation * torch.randn(400_000, 3)
+    noisy = signal * clean + noise_power**0.5 * torch.randn_like(clean)
+    last_layer = torch.cat([gain, mean - gain * signal * mean])[None, None, :, None, None]
+    expected = apply_gate(last_layer, noisy[:, None, :, None, None]).flatten(1)
+    # What is expected leaves an error that does not depend on the noisy latents.
+    error = clean - expected
+    torch.testing.assert_close(error.mean(dim=0), torch.zeros(3), atol=0.01, rtol=0.0)
+    torch.testing.assert_close((error * noisy).mean(dim=0), torch.zeros(3), atol=0.03, rtol=0.0)
 
 
 def test_wrong_sizes_are_named() -> None:

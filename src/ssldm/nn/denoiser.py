@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.nn.attention import SpatialAttention
+from ssldm.nn.gate import apply_gate
 from ssldm.nn.merge_net import Condition, MergeNetConfig
 from ssldm.nn.residual_block import Resample, ResidualBlock
 from ssldm.nn.stc_block import AttentionKind, STCBlock, build_cascade
@@ -27,6 +28,7 @@ class DenoiserConfig(Config):
         shift_fraction: reciprocal of the share of channels shifted each way; 0 shifts nothing.
         spatial_heads, temporal_heads, temporal_head_channels: attention sizes.
         patch: side of the square of latent pixels folded into channels at the entrance.
+        gated: see `ssldm.nn.gate.apply_gate`.
         groups: groups of all group normalisations.
     """
 
@@ -41,6 +43,7 @@ class DenoiserConfig(Config):
     temporal_heads: int = 8
     temporal_head_channels: int = 64
     patch: int = 1
+    gated: bool = False
     groups: int = 32
 
     @model_validator(mode="after")
@@ -89,9 +92,9 @@ class Denoiser(nn.Module):
         self.time_embed = nn.Sequential(
             nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
-        latent = config.merge_net.latent_channels
         folded = config.patch**2
-        self.conv_in = nn.Conv2d((latent + config.merge_net.channels) * folded, config.width, 3, padding=1)
+        entering = config.merge_net.context_channels + config.merge_net.own_channels
+        self.conv_in = nn.Conv2d(entering * folded, config.width, 3, padding=1)
 
         def residual(channels: int, out: int, resample: Resample = "none") -> ResidualBlock:
             return ResidualBlock(
@@ -141,7 +144,8 @@ class Denoiser(nn.Module):
                 doubles = level > 0 and i == config.blocks
                 self.up.append(UpBlock(block, residual(channels, channels, "double") if doubles else None))
         self.norm_out = nn.GroupNorm(config.groups, channels)
-        self.conv_out = nn.Conv2d(channels, latent * folded, 3, padding=1)
+        leaving = config.merge_net.latent_channels * (2 if config.gated else 1)
+        self.conv_out = nn.Conv2d(channels, leaving * folded, 3, padding=1)
         self._start_as_identity()
 
     def _start_as_identity(self) -> None:
@@ -168,13 +172,12 @@ class Denoiser(nn.Module):
         Raises:
             ValueError: latents whose size the network cannot halve often enough.
         """
-        batch, frames, _, height, width = noisy.shape
+        frames, _, height, width = noisy.shape[1:]
         if height % self.config.stride or width % self.config.stride:
             raise ValueError(
                 f"latent height and width must be multiples of {self.config.stride}, found {height}×{width}"
             )
-        merged = self.merge_net(noisy, condition).flatten(0, 1)
-        x = self.conv_in(F.pixel_unshuffle(merged, self.config.patch))
+        x = self._enter(noisy, condition)
         embedding = timestep_embedding(timestep, self.config.width).to(x.dtype)
         embedding = self.time_embed(embedding).repeat_interleave(frames, dim=0)
         skips = [x]
@@ -186,4 +189,17 @@ class Denoiser(nn.Module):
         for block in self.up:
             x = block(torch.cat([x, skips.pop()], dim=1), embedding, frames)
         prediction = F.pixel_shuffle(self.conv_out(F.silu(self.norm_out(x))), self.config.patch)
-        return prediction.view(batch, frames, -1, height, width)
+        prediction = prediction.unflatten(0, (-1, frames))
+        return apply_gate(prediction, noisy) if self.config.gated else prediction
+
+    def _enter(self, noisy: Tensor, condition: Condition) -> Tensor:
+        """The first layer, ``(b*t_out, width, h, w)``; the context's share in it is computed once."""
+        context, own = self.merge_net(noisy, condition)
+        sizes = [noisy.shape[2], context.shape[1], own.shape[2] - noisy.shape[2]]
+        # The published order of channels: noisy latents, context, what else is a lead frame's own.
+        latent, once, rest = self.conv_in.weight.split([n * self.config.patch**2 for n in sizes], dim=1)
+        own = F.pixel_unshuffle(own.flatten(0, 1), self.config.patch)
+        context = F.pixel_unshuffle(context, self.config.patch)
+        x = F.conv2d(own, torch.cat([latent, rest], dim=1), self.conv_in.bias, padding=1)
+        entered: Tensor = x.unflatten(0, noisy.shape[:2]) + F.conv2d(context, once, padding=1)[:, None]
+        return entered.flatten(0, 1)

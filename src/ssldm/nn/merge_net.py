@@ -36,11 +36,15 @@ class MergeNetConfig(Config):
     extrapolation: bool = False
 
     @property
-    def channels(self) -> int:
-        """Channels that the merge net adds to the noisy latents at each lead frame."""
+    def context_channels(self) -> int:
+        """Channels of the context, the same at each lead frame."""
         pixels = 0 if self.pixels == "none" else self.pixel_channels
-        context = self.context_frames * (self.latent_channels + pixels)
-        return context + (self.latent_channels + 1 if self.extrapolation else 0)
+        return self.context_frames * (self.latent_channels + pixels)
+
+    @property
+    def own_channels(self) -> int:
+        """Channels of a lead frame's own: its noisy latents and what is known of it."""
+        return self.latent_channels + (self.latent_channels + 1 if self.extrapolation else 0)
 
     def build(self) -> "MergeNet":
         """The merge net of this configuration."""
@@ -72,7 +76,11 @@ class Condition:
 
 
 class MergeNet(nn.Module):
-    """Concatenates noisy latents and conditions along channels, at each lead frame."""
+    """Gathers noisy latents and conditions along channels.
+
+    The paper repeats the context at each lead frame. Here it comes apart from what is a lead frame's own, so
+    that a network may compute once what it makes of it.
+    """
 
     def __init__(self, config: MergeNetConfig) -> None:
         super().__init__()
@@ -89,10 +97,10 @@ class MergeNet(nn.Module):
         reduced = F.interpolate(pixels.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
         return reduced.view(*pixels.shape[:3], *size)
 
-    def forward(self, noisy: Tensor, condition: Condition) -> Tensor:
-        """Noisy latents ``(b, t_out, c, h, w)`` → merged ``(b, t_out, c + C, h, w)``.
+    def forward(self, noisy: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
+        """Noisy latents ``(b, t_out, c, h, w)`` → context ``(b, C, h, w)`` and own ``(b, t_out, C', h, w)``.
 
-        C is `MergeNetConfig.channels`.
+        C and C' are `MergeNetConfig.context_channels` and `own_channels`; own starts with the noisy latents.
         """
         context = condition.context_latent
         if self.config.pixels != "none":
@@ -102,9 +110,9 @@ class MergeNet(nn.Module):
             context = torch.cat([pixels.to(context.dtype), context], dim=2)
         # Frames fold into channels channel-major: channel outer, frame inner (as published).
         context = context.transpose(1, 2).flatten(1, 2)
-        parts = [noisy, context[:, None].expand(-1, noisy.shape[1], -1, -1, -1)]
+        own = [noisy]
         if self.config.extrapolation:
             if condition.extrapolated_latent is None or condition.extrapolated_coverage is None:
                 raise ValueError("the motion condition needs extrapolated latents and their coverage")
-            parts += [condition.extrapolated_latent, condition.extrapolated_coverage]
-        return torch.cat([part.to(noisy.dtype) for part in parts], dim=2)
+            own += [condition.extrapolated_latent, condition.extrapolated_coverage]
+        return context.to(noisy.dtype), torch.cat([part.to(noisy.dtype) for part in own], dim=2)

@@ -8,6 +8,7 @@ from pydantic import model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
+from ssldm.nn.gate import apply_gate
 from ssldm.nn.levels import check_groups
 from ssldm.nn.merge_net import Condition, MergeNetConfig
 
@@ -23,6 +24,7 @@ class StackedDenoiserConfig(Config):
         blocks: residual blocks a level on the way down (one more on the way up).
         attention: whether the coarsest level has spatial attention.
         patch: side of the square of latent pixels folded into channels at the entrance.
+        gated: see `ssldm.nn.gate.apply_gate`.
         groups: groups of all group normalisations.
     """
 
@@ -34,6 +36,7 @@ class StackedDenoiserConfig(Config):
     blocks: int = 1
     attention: bool = True
     patch: int = 2
+    gated: bool = False
     groups: int = 16
 
     @model_validator(mode="after")
@@ -61,15 +64,13 @@ class StackedDenoiser(nn.Module):
         self.config = config
         self.merge_net = config.merge_net.build()
         merge_net, levels = config.merge_net, len(config.multipliers)
-        pixels = 0 if merge_net.pixels == "none" else merge_net.pixel_channels
-        context = merge_net.context_frames * (merge_net.latent_channels + pixels)
-        each = merge_net.latent_channels + merge_net.channels - context
+        entering = merge_net.context_channels + config.lead_frames * merge_net.own_channels
+        leaving = config.lead_frames * merge_net.latent_channels * (2 if config.gated else 1)
         last = "AttnDownBlock2D" if config.attention else "DownBlock2D"
         first = "AttnUpBlock2D" if config.attention else "UpBlock2D"
-        self.context_channels = context
         self.backbone = UNet2DModel(
-            in_channels=(context + config.lead_frames * each) * config.patch**2,
-            out_channels=config.lead_frames * merge_net.latent_channels * config.patch**2,
+            in_channels=entering * config.patch**2,
+            out_channels=leaving * config.patch**2,
             down_block_types=("DownBlock2D",) * (levels - 1) + (last,),
             up_block_types=(first,) + ("UpBlock2D",) * (levels - 1),
             block_out_channels=tuple(config.width * m for m in config.multipliers),
@@ -88,12 +89,8 @@ class StackedDenoiser(nn.Module):
         """
         if noisy.shape[1] != self.config.lead_frames:
             raise ValueError(f"expected {self.config.lead_frames} lead frames, found {noisy.shape[1]}")
-        merged = self.merge_net(noisy, condition)
-        # Of the conditions that are the same at each lead time, one copy is enough.
-        start = noisy.shape[2]
-        end = start + self.context_channels
-        own = torch.cat([merged[:, :, :start], merged[:, :, end:]], dim=2).flatten(1, 2)
-        stacked = torch.cat([merged[:, 0, start:end], own], dim=1)
+        context, own = self.merge_net(noisy, condition)
+        stacked = torch.cat([context, own.flatten(1, 2)], dim=1)
         folded = self.backbone(F.pixel_unshuffle(stacked, self.config.patch), timestep).sample
-        stacked_prediction = F.pixel_shuffle(folded, self.config.patch)
-        return stacked_prediction.view(noisy.shape)
+        prediction = F.pixel_shuffle(folded, self.config.patch).unflatten(1, (noisy.shape[1], -1))
+        return apply_gate(prediction, noisy) if self.config.gated else prediction
