@@ -234,3 +234,18 @@ def test_a_block_autoencoder_is_local() -> None:
     assert torch.equal(latents[..., :16, :], others[..., :16, :])
     assert not torch.equal(latents[..., 24:, :], others[..., 24:, :])
     assert torch.equal(network.decode(latents)[..., :64, :], network.decode(others)[..., :64, :])
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+def test_a_turned_frame_has_the_turned_latents(symmetry: int) -> None:
+    config = BlockAutoencoderConfig(width=8)
+    assert config.turns
+    assert not BlockAutoencoderConfig(latent_channels=12).turns
+    network = config.build()
+    frame = (torch.randn(1, 1, 32, 32).cumsum(-1) / 4.0 - 1.0).clamp_min(-1.0)
+    turned = torch.rot90(frame, symmetry % 4, (-2, -1))
+    turned = turned.flip(-1) if symmetry >= 4 else turned
+    expected, _ = network.encode(turned)
+    torch.testing.assert_close(
+        network.turn(network.encode(frame)[0], symmetry), expected, atol=1e-3, rtol=1e-3
+    )

@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from ssldm.diffusion.schedule import DiffusionConfig
+from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
+from ssldm.nn.denoiser import DenoiserConfig
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nn.merge_net import MergeNetConfig
+from ssldm.nowcast.latent_diffusion import ModelConfig
 from ssldm.radar.archive import open_archive
+from ssldm.radar.windows import turn
 from ssldm.training import latent_cache
 from ssldm.training.latent_cache import LatentCache, WindowDataset, build_cache
+from ssldm.training.latent_data import turn_example
 from ssldm.training.preset import load_preset
 
 
@@ -58,3 +66,33 @@ def test_an_interrupted_cache_goes_on(
     assert len(encoded) == 8
     build(tmp_path / "broken", identity="b")
     assert len(encoded) == 8 + 7
+
+
+@pytest.mark.parametrize("symmetry", [1, 6])
+def test_a_turned_example_is_that_of_the_turned_window(symmetry: int) -> None:
+    model = ModelConfig(
+        name="turned",
+        scaling=IntensityScaling(),
+        autoencoder=BlockAutoencoderConfig(
+            width=8, fit_steps=0
+        ),  # no fit: rounding decides some of its steps
+        denoiser=DenoiserConfig(merge_net=MergeNetConfig(latent_channels=24), width=32, multipliers=(1,)),
+        diffusion=DiffusionConfig(),
+    ).build()
+    generator = torch.Generator().manual_seed(0)
+    model.latent_mean.copy_(torch.randn(24, generator=generator))
+    model.latent_std.copy_(torch.rand(24, generator=generator) + 0.5)
+    rate = 20.0 * torch.rand(3, 32, 32, generator=generator).cumsum(-1)
+
+    def example(rate: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
+            "lead_latent": model.encode(rate),
+            "lead_observed": (rate > 300.0).float(),
+            "weight": torch.tensor(2.0),
+        }
+
+    turned = turn_example(model, example(rate), symmetry)
+    expected = example(torch.from_numpy(turn(rate.numpy(), symmetry)))
+    assert turned["weight"] == 2.0
+    assert torch.equal(turned["lead_observed"], expected["lead_observed"])
+    torch.testing.assert_close(turned["lead_latent"], expected["lead_latent"], atol=1e-4, rtol=1e-4)

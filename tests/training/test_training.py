@@ -59,6 +59,12 @@ def test_misspelt_overrides_are_refused() -> None:
             load_preset("tiny", [override])
     with pytest.raises(ConfigurationError, match="expected a preset"):
         load_preset("gigantic")
+    block = "autoencoder={kind: block, latent_channels: 4}"
+    with pytest.raises(ConfigurationError, match="needs scaling of kind power, found reflectivity"):
+        load_preset("tiny", [block, "scaling.kind=reflectivity"])
+    with pytest.raises(ConfigurationError, match="turned needs a block autoencoder"):
+        load_preset("tiny", ["denoiser_training.turned=true"])
+    assert load_preset("tiny", [block, "denoiser_training.turned=true"]).denoiser_training.turned
 
 
 def test_the_adversary_weighs_as_much_as_the_other_terms_and_learns() -> None:

@@ -68,6 +68,12 @@ class BlockAutoencoderConfig(Config):
         """Pixels a latent pixel; frame height and width must be multiples of this."""
         return self.side
 
+    @property
+    def turns(self) -> bool:
+        """Whether its frequencies are the same along y and x, see `BlockAutoencoder.turn`."""
+        pairs = frequencies(self.side, self.latent_channels)
+        return {(j, i) for i, j in pairs} == set(pairs)
+
     def build(self) -> "BlockAutoencoder":
         """An autoencoder that starts as a linear code of the lowest frequencies."""
         return BlockAutoencoder(self)
@@ -149,6 +155,19 @@ class BlockAutoencoder(nn.Module):
         frames: Tensor = fitted + self.correction(latents)
         return frames
 
+    def turn(self, latents: Tensor, symmetry: int) -> Tensor:
+        """The latents ``(..., c, h, w)`` of frames turned by 0 to 3 quarters; from 4 on, then mirrored in x.
+
+        Exact where `BlockAutoencoderConfig.turns`: a turned cosine is another of the basis, or its negative.
+        """
+        pairs = frequencies(self.config.side, self.config.latent_channels)
+        swapped = [pairs.index((j, i)) for i, j in pairs]
+        along_y, along_x = (latents.new_tensor([(-1.0) ** pair[axis] for pair in pairs]) for axis in (0, 1))
+        for _ in range(symmetry % 4):
+            transposed = latents.transpose(-2, -1)[..., swapped, :, :]
+            latents = transposed.flip(-2) * along_y[:, None, None]
+        return latents.flip(-1) * along_x[:, None, None] if symmetry >= 4 else latents
+
     @property
     def last_layer(self) -> nn.Parameter:
         """The weights that an adversary is balanced at."""
@@ -175,12 +194,17 @@ class ConvolutionBlock(nn.Module):
 
 
 def lowest_frequencies(side: int, number: int) -> Tensor:
-    """Orthonormal cosines ``(number, side, side)`` on a square, lowest frequencies first."""
+    """Orthonormal cosines ``(number, side, side)`` on a square, in the order of `frequencies`."""
     place = (torch.arange(side) + 0.5) * torch.pi / side
     waves = torch.cos(torch.arange(side)[:, None] * place) * (2.0 / side) ** 0.5
     waves[0] /= 2.0**0.5
-    order = sorted(((i, j) for i in range(side) for j in range(side)), key=lambda ij: (sum(ij), max(ij), ij))
-    return torch.stack([torch.outer(waves[i], waves[j]) for i, j in order[:number]])
+    return torch.stack([torch.outer(waves[i], waves[j]) for i, j in frequencies(side, number)])
+
+
+def frequencies(side: int, number: int) -> list[tuple[int, int]]:
+    """The lowest frequencies of a square, along y and x, lowest first."""
+    pairs = ((i, j) for i in range(side) for j in range(side))
+    return sorted(pairs, key=lambda ij: (sum(ij), max(ij), ij))[:number]
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:

@@ -10,6 +10,7 @@ from ssldm.config import Config
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
+from ssldm.nn.block_autoencoder import BlockAutoencoder
 from ssldm.nn.intensity_scaling import IntensityScaling
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
@@ -101,6 +102,17 @@ class LatentDiffusion(nn.Module):
         raw = latents * _per_pixel(self.latent_std) + _per_pixel(self.latent_mean)
         image = self.autoencoder.decode(raw.to(next(self.autoencoder.parameters()).dtype))
         return self.config.scaling.to_rate(image.float().mean(dim=1))
+
+    def turn(self, latents: Tensor, symmetry: int) -> Tensor:
+        """Scaled latents ``(..., c, h, w)`` of turned frames, see `BlockAutoencoder.turn`.
+
+        Raises:
+            TypeError: another autoencoder, whose latents do not turn with its frames.
+        """
+        if not isinstance(self.autoencoder, BlockAutoencoder):
+            raise TypeError("only a block autoencoder's latents turn with its frames")
+        mean, deviation = _per_pixel(self.latent_mean), _per_pixel(self.latent_std)
+        return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
 
     def to_target(self, latents: Tensor, extrapolated: Tensor | None) -> Tensor:
         """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their standardised residual

@@ -2,9 +2,12 @@
 
 import lightning
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.radar.windows import turn
 from ssldm.training.latent_cache import LatentCache
 from ssldm.training.preset import OptimisationConfig
 from ssldm.training.sampler import StepSampler
@@ -12,12 +15,29 @@ from ssldm.training.sampler import StepSampler
 Example = dict[str, Tensor]
 
 
-class ShuffledCache(Dataset[Example]):
-    """Example n is the n-th of an endless sequence of permutations of the cache, drawn from the seed."""
+def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Example:
+    """An example of the latent cache as if its window had been turned before it was encoded."""
 
-    def __init__(self, cache: LatentCache, seed: int) -> None:
+    def turned(name: str, value: Tensor) -> Tensor:
+        if name.endswith("_latent"):
+            return model.turn(value, symmetry)
+        return torch.from_numpy(turn(value.numpy(), symmetry)) if value.ndim else value
+
+    return {name: turned(name, value) for name, value in example.items()}
+
+
+class ShuffledCache(Dataset[Example]):
+    """Example n is the n-th of an endless sequence of permutations of the cache, drawn from the seed.
+
+    Args:
+        model: turns each example by one of the eight symmetries of its windows, drawn anew each time; none
+            to turn nothing.
+    """
+
+    def __init__(self, cache: LatentCache, seed: int, model: LatentDiffusion | None = None) -> None:
         self.cache = cache
         self.seed = seed
+        self.model = model
 
     def __len__(self) -> int:
         return len(self.cache)
@@ -25,14 +45,24 @@ class ShuffledCache(Dataset[Example]):
     def __getitem__(self, n: int) -> Example:
         turn, position = divmod(n, len(self.cache))
         order = np.random.default_rng((self.seed, turn)).permutation(len(self.cache))
-        return self.cache[int(order[position])]
+        example = self.cache[int(order[position])]
+        if self.model is None:
+            return example
+        return turn_example(self.model, example, int(np.random.default_rng((self.seed, 1, n)).integers(8)))
 
 
 class LatentData(lightning.LightningDataModule):
     """Training windows in random order, validation windows one by one."""
 
-    def __init__(self, config: OptimisationConfig, train: LatentCache, validation: LatentCache) -> None:
+    def __init__(
+        self,
+        config: OptimisationConfig,
+        train: LatentCache,
+        validation: LatentCache,
+        turning: LatentDiffusion | None = None,
+    ) -> None:
         super().__init__()
+        self.turning = turning
         self.config = config
         self.train_cache = train
         self.validation_cache = validation
@@ -43,7 +73,7 @@ class LatentData(lightning.LightningDataModule):
             raise RuntimeError("LatentData is attached to a trainer before its loaders are made")
         config = self.config
         return DataLoader(
-            ShuffledCache(self.train_cache, config.seed),
+            ShuffledCache(self.train_cache, config.seed, self.turning),
             batch_size=config.batch_size,
             sampler=StepSampler(lambda: trainer.global_step, config.steps_per_epoch, config.batch_size),
         )

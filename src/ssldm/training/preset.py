@@ -14,6 +14,7 @@ from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
 from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
+from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
 from ssldm.radar.windows import WindowIndex
@@ -116,6 +117,7 @@ class DenoiserTrainingConfig(Config):
     Attributes:
         windows: number of training windows in the latent cache.
         validation_windows: number of validation windows in the latent cache.
+        turned: turn and mirror windows at random, which needs an autoencoder whose latents can be turned.
         keep_pixels: keep the context frames in the cache even if this denoiser does not need them, so that
             others that do may share it.
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
@@ -123,6 +125,7 @@ class DenoiserTrainingConfig(Config):
 
     windows: int = 2000
     validation_windows: int = 8
+    turned: bool = False
     keep_pixels: bool = False
     validation_members: int = 4
     validation_steps: int = 8
@@ -152,6 +155,17 @@ class Preset(Config):
     denoiser_training: DenoiserTrainingConfig
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
+
+    @model_validator(mode="after")
+    def _autoencoder_serves(self) -> Self:
+        block = self.autoencoder if isinstance(self.autoencoder, BlockAutoencoderConfig) else None
+        if block and self.scaling.kind != "power":
+            raise ValueError(f"the block autoencoder needs scaling of kind power, found {self.scaling.kind}")
+        if self.denoiser_training.turned and not (block and block.turns):
+            raise ValueError(
+                "denoiser_training.turned needs a block autoencoder with frequencies alike in y and x"
+            )
+        return self
 
 
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:

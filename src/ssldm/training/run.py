@@ -107,7 +107,8 @@ def train_denoiser(
         write_weights(out / MODEL, model.config, model.state_dict())
 
     _write_preset(out, preset)
-    data = LatentData(optimisation, found.train, found.validation)
+    turning = model if preset.denoiser_training.turned else None
+    data = LatentData(optimisation, found.train, found.validation, turning)
     fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
     return out / MODEL
