@@ -13,26 +13,22 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from results import Row, forecast_rows, publish, write_results
 from study import (
     TRAIN,
     VALIDATION,
     Job,
     Options,
-    Row,
-    forecast_rows,
     jobs,
     parse,
-    publish,
     resumable,
     schedule,
     seconds_a_step,
     steps_for,
     train_all,
     train_forecast,
-    write_results,
 )
 
-from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.radar.archive import open_archive
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
@@ -51,12 +47,8 @@ VARIANTS = {
     "intensity_structure": ("autoencoder={kind: block}",),
 }
 _KL = "autoencoder={kind: kl, channels: 1, width: 32, multipliers: [1, 2, 3], blocks: 1, patch: 2, groups: 8}"
-PUBLISHED = {"kl_plain": (_KL, *_PLAIN_LOSS), "kl_intensity_structure": (_KL,)}
-TRAINING = (
-    "autoencoder_training.crop=96",
-    "autoencoder_training.optimisation.batch_size=4",
-    "autoencoder_training.optimisation.learning_rate=1e-3",
-)
+_PUBLISHED = (_KL, "denoiser_training.turned=false")
+PUBLISHED = {"kl_plain": (*_PUBLISHED, *_PLAIN_LOSS), "kl_intensity_structure": _PUBLISHED}
 DATASETS = {
     "validation": ("smhi-validation", "knmi-validation"),
     "SMHI": ("smhi-validation",),
@@ -65,15 +57,13 @@ DATASETS = {
 }
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 16.0)
 EVERY = 4
-LATENT_CHANNELS = BlockAutoencoderConfig().latent_channels
 
 
 def train(options: Options, job: Job, folder: Path) -> None:
     """Train an autoencoder and score its reconstructions."""
-    common = (*job.overrides, *TRAINING)
     pace = "kl" if job.variant in PUBLISHED else "block"
-    steps = steps_for(options, pace, lambda: autoencoder_pace(load_preset(options.preset, common)))
-    overrides = [*common, *schedule("autoencoder_training", steps, job.seed)]
+    steps = steps_for(options, pace, lambda: autoencoder_pace(load_preset(options.preset, job.overrides)))
+    overrides = [*job.overrides, *schedule("autoencoder_training", steps, job.seed)]
     preset = load_preset(options.preset, overrides)
     if not (folder / "finished").exists():
         train_autoencoder(
@@ -156,8 +146,7 @@ def reconstruction_table(scores: xr.Dataset) -> pd.DataFrame:
 def train_downstream(options: Options, job: Job, folder: Path) -> None:
     """Train a denoiser on the code of an autoencoder of the study."""
     coded = options.out / job.name.removeprefix("forecast-")
-    overrides = (*job.overrides, f"denoiser.merge_net.latent_channels={LATENT_CHANNELS}")
-    train_forecast(options, Job(job.variant, overrides, job.seed), folder, coded, pace="denoiser")
+    train_forecast(options, job, folder, coded, pace="denoiser")
 
 
 def main() -> None:

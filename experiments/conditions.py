@@ -8,20 +8,17 @@ The same network with each variant of the merge net, and the best with two and s
 from functools import partial
 from pathlib import Path
 
+from results import FORECAST_ROWS, forecast_rows, publish, write_results
 from study import (
-    FORECAST_ROWS,
     TRAIN,
     VALIDATION,
     Job,
     Options,
-    forecast_rows,
     jobs,
     latent_overrides,
     parse,
-    publish,
     train_all,
     train_forecast,
-    write_results,
 )
 
 from ssldm.training.autoencoder_weights import MODEL

@@ -10,23 +10,19 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from results import FORECAST_ROWS, Row, forecast_rows, publish, write_results
 from study import (
-    FORECAST_ROWS,
     TRAIN,
     VALIDATION,
     Job,
     Options,
-    Row,
     denoiser_seconds,
-    forecast_rows,
     jobs,
     latent_overrides,
     parse,
-    publish,
     steps_for,
     train_all,
     train_forecast,
-    write_results,
 )
 
 from ssldm.training.autoencoder_weights import MODEL
@@ -38,14 +34,15 @@ def variants(preset: str) -> dict[str, tuple[str, ...]]:
     """Overrides of each network; widths where parts that are left out would make it smaller."""
     base = load_preset(preset)
     merge_net = base.denoiser.merge_net.model_dump_json()
-    stacked = f"{{kind: stacked, merge_net: {merge_net}, lead_frames: {base.window.lead_frames}"
+    stacked = f"{{kind: stacked, merge_net: {merge_net}, lead_frames: {base.window.lead_frames}, gated: true"
     return {
         "full": (),
         "no_shift": ("denoiser.shift_fraction=0",),
         "no_temporal_attention": ("denoiser.cascade=[spatial, spatial, spatial]",),
         "one_spatial_attention": ("denoiser.cascade=[spatial]", "denoiser.width=68", "denoiser.groups=4"),
         "joint_attention": ("denoiser.cascade=[joint]", "denoiser.width=68", "denoiser.groups=4"),
-        "stacked": (f"denoiser={stacked}, width: 60, multipliers: [1, 2, 2], groups: 4}}",),
+        # One pass for all lead frames has time for every latent pixel: none are folded.
+        "stacked": (f"denoiser={stacked}, width: 60, multipliers: [1, 2, 2], patch: 1, groups: 4}}",),
     }
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from filelock import FileLock
 
@@ -24,10 +23,6 @@ from ssldm.nowcast.latent_diffusion import ModelConfig
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.nowcast.weights_folder import write_weights
 from ssldm.radar.isolation import process_pool
-from ssldm.rain_maps import panel_grid
-from ssldm.report.contestants import EnsembleSettings, trained
-from ssldm.report.evaluate import evaluate
-from ssldm.report.preparation import Selection, plan_of, prepare
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.preset import Preset, load_preset
@@ -36,38 +31,7 @@ from ssldm.training.run import train_denoiser
 HERE = Path(__file__).parent
 TRAIN = ("knmi-train", "fmi-train", "meteoswiss-train", "smhi-train")
 VALIDATION = ("knmi-validation", "smhi-validation")
-COLUMNS = ("variant", "seed", "dataset", "metric", "threshold", "scale", "value", "lower", "upper", "n")
 LATENT_WINDOWS = 400
-FORECAST_METRICS = (
-    "crps", "csi", "csi_mean", "fss", "bias", "spread_skill", "power_ratio", "max_error",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table, a panel of a figure: one score."""
-
-    label: str
-    dataset: str
-    metric: str
-    threshold: float | None = None
-    scale: float | None = None
-
-    def of(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a table of results that hold this score."""
-        part = table[(table["dataset"] == self.dataset) & (table["metric"] == self.metric)]
-        for column, wanted in (("threshold", self.threshold), ("scale", self.scale)):
-            part = part if wanted is None else part[np.isclose(part[column].astype(float), wanted, rtol=0.02)]
-        return part
-
-
-FORECAST_ROWS = (
-    Row("CRPS, mm/h", "forecast", "crps", None, 1),
-    *(Row(f"CSI of the mean, {t:g} mm/h", "forecast", "csi_mean", t, 1) for t in (0.5, 2.0, 8.0)),
-    *(Row(f"CSI of members, {t:g} mm/h", "forecast", "csi", t, 1) for t in (0.5, 2.0, 8.0)),
-    Row("FSS of 16 pixels, 2 mm/h", "forecast", "fss", 2.0, 16),
-    Row("spread over error", "forecast", "spread_skill"),
-)
 
 
 @dataclass(frozen=True)
@@ -233,12 +197,17 @@ def denoiser_seconds(preset: Preset) -> float:
 
 
 def steps_for(options: Options, key: str, pace: Callable[[], float]) -> int:
-    """Optimiser steps that the budget allows, measured once for a key and then kept."""
+    """Optimiser steps that the budget allows, measured once for a key and then kept.
+
+    Trainings of one key that start together measure together, as they will train; the first to end counts.
+    """
     path = options.out / f"pace-{key}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):  # the other training waits instead of measuring its own
-        if not path.exists():
-            path.write_text(json.dumps({"seconds_a_step": pace()}))
+    if not path.exists():
+        seconds = pace()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                path.write_text(json.dumps({"seconds_a_step": seconds}))
     return max(int(options.budget * 60.0 / json.loads(path.read_text())["seconds_a_step"]), 8)
 
 
@@ -306,89 +275,3 @@ def train_forecast(
 def resumable(folder: Path) -> bool:
     """Whether a training was cut short there."""
     return (folder / "last.ckpt").exists()
-
-
-def write_results(options: Options, rows: pd.DataFrame) -> pd.DataFrame:
-    """Write the tidy table ``results.csv``; returns it in its order."""
-    table = rows.reindex(columns=list(COLUMNS)).sort_values(
-        ["dataset", "metric", "threshold", "scale", "variant", "seed"], kind="stable", ignore_index=True
-    )
-    partial_path = options.results / "results.csv.partial"
-    table.to_csv(partial_path, index=False, float_format="%.5g")
-    partial_path.replace(options.results / "results.csv")
-    return table
-
-
-def forecast_rows(
-    options: Options, models: dict[str, Path], members: int = 8, steps: int = 8
-) -> pd.DataFrame:
-    """Scores of trained denoisers on the windows of the validation split, by `ssldm verify`'s own report.
-
-    Args:
-        models: weights folders by ``variant-seed``.
-        members, steps: of the ensembles.
-    """
-    settings = EnsembleSettings(members=members, steps=steps)
-    contestants = [trained(f"{name}={folder}", settings) for name, folder in models.items()]
-    plan = plan_of(options.paths(VALIDATION), contestants, options.out / "report")
-    size = load_preset(options.preset).window.size
-    report = prepare(plan, Selection(size=size, thresholds="default"), reference=None, command="")
-    table = evaluate(report, workers=options.workers, progress=lambda items, _: items)
-    chosen = table[(table["lead_frame"] == 0) & table["metric"].isin(FORECAST_METRICS)]
-    names = chosen["contestant"].str.rsplit("-", n=1, expand=True)
-    return chosen.assign(variant=names[0], seed=names[1].astype(int), dataset="forecast", n=chosen["windows"])
-
-
-def markdown(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], path: Path) -> None:
-    """Write a table with variants in columns: mean over seeds, smallest and largest.
-
-    Args:
-        table: as `write_results` returns it.
-        variants: in the order of the columns.
-        shown: the rows.
-        path: of the Markdown file.
-    """
-    lines = [["", *variants], ["---"] * (1 + len(variants))]
-    for row in shown:
-        part = row.of(table)
-        cells = [_cell(part[part["variant"] == variant]["value"]) for variant in variants]
-        lines.append([row.label, *cells])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
-
-
-def _cell(values: pd.Series) -> str:
-    known = values.dropna()
-    if known.empty:
-        return "–"
-    if len(known) == 1:
-        return f"{known.iloc[0]:.3f}"
-    return f"{known.mean():.3f} ({known.min():.3f} to {known.max():.3f})"
-
-
-def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], path: Path) -> None:
-    """Draw one panel a row: each training a dot with its interval, variants side by side."""
-    columns = min(4, len(shown))
-    drawing, axes = panel_grid(-(-len(shown) // columns), columns, 2.6)
-    for axis in axes.flat[len(shown) :]:
-        axis.set_axis_off()
-    for axis, row in zip(axes.flat, shown, strict=False):
-        part = row.of(table)
-        for place, variant in enumerate(variants):
-            found = part[part["variant"] == variant]
-            offsets = place + 0.12 * (np.arange(len(found)) - (len(found) - 1) / 2)
-            axis.vlines(offsets, found["lower"], found["upper"], color="0.7")
-            axis.plot(offsets, found["value"], "o", markersize=4)
-        axis.set_xticks(range(len(variants)), [v.replace("_", "\n") for v in variants], fontsize=6)
-        axis.set_title(row.label, fontsize=8)
-        axis.tick_params(axis="y", labelsize=7)
-        axis.grid(axis="y", color="0.92")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, dpi=100)
-
-
-def publish(options: Options, table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row]) -> None:
-    """Write the table for the documentation and the figure beside the results."""
-    docs = HERE.parent / "docs" / "studies"
-    markdown(table, variants, shown, docs / f"{options.results.name}-table.md")
-    figure(table, variants, shown, options.results / "figure.png")
