@@ -128,7 +128,7 @@ def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], p
 
 
 def publish(options: Options, table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row]) -> None:
-    """Write the table for the documentation and the figure beside the results."""
-    docs = HERE.parent / "docs" / "studies"
-    markdown(table, variants, shown, docs / f"{options.results.name}-table.md")
-    figure(table, variants, shown, options.results / "figure.png")
+    """Write table and figure for the documentation."""
+    name, docs = options.results.name, HERE.parent / "docs"
+    markdown(table, variants, shown, docs / "studies" / f"{name}-table.md")
+    figure(table, variants, shown, docs / "images" / f"study-{name}.png")
