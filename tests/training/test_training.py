@@ -186,7 +186,7 @@ def test_a_stacked_denoiser_is_trained_and_forecasts_alike(
     assert dict(forecast.sizes) == {"member": 2, "lead_time": 4, "y": 64, "x": 64}
 
 
-def test_a_block_autoencoder_is_trained_with_an_adversary_and_carries_a_forecast(
+def test_a_block_autoencoder_with_an_adversary_and_correlated_noise_carry_a_forecast(
     storm_archive: Callable[[int], Path], tmp_path: Path
 ) -> None:
     from ssldm.radar.archive import open_archive
@@ -194,12 +194,18 @@ def test_a_block_autoencoder_is_trained_with_an_adversary_and_carries_a_forecast
     overrides = [
         "autoencoder={kind: block, latent_channels: 4, width: 8, blocks: 1}",
         *(f"autoencoder_training.adversary.{value}" for value in ("weight=1", "start=1", "width=8")),
+        *(f"diffusion.{value}" for value in ("noise=correlated", "noise_reach=2")),
+        "denoiser_training.turned=true",
     ]
     preset, archives, held = load_preset("tiny", overrides), [storm_archive(1)], [storm_archive(2)]
     train_autoencoder(preset, archives, held, tmp_path / "a")
     folder = train_denoiser(preset, archives, held, tmp_path / "a", tmp_path / "d")
     (observations,) = open_archive(storm_archive(2))
-    forecast = Nowcaster.from_pretrained(folder).nowcast(observations[:4], members=2, steps=2)
+    nowcaster = Nowcaster.from_pretrained(folder)
+    assert not torch.equal(nowcaster.model.noise.mixing[0], torch.eye(4))
+    with pytest.raises(ModelError, match="adds no noise"):
+        nowcaster.nowcast(observations[:4], members=2, steps=2, sampler="ddpm")
+    forecast = nowcaster.nowcast(observations[:4], members=2, steps=2)
     assert dict(forecast.sizes) == {"member": 2, "lead_time": 4, "y": 64, "x": 64}
 
 

@@ -37,6 +37,9 @@ class DiffusionConfig(Config):
         prediction: noise ε, velocity v = √ᾱ ε - √(1-ᾱ) z₀ (Salimans and Ho, 2022), or ``sample``, z₀ with the
             loss of v, for a network that is too narrow to pass the noise through.
         target: ``latents``, or ``residual``, their standardised departure from the extrapolated latents.
+        noise: ``white``, or ``correlated``, with the measured space-time covariance of the target
+            (`ssldm.diffusion.correlated_noise`); samplers that add white noise are then refused.
+        noise_reach: how far that noise is correlated, in latent pixels.
     """
 
     timesteps: int = 1000
@@ -45,6 +48,8 @@ class DiffusionConfig(Config):
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
     prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
     target: Literal["latents", "residual"] = "latents"
+    noise: Literal["white", "correlated"] = "white"
+    noise_reach: int = 4
 
     def build_scheduler(self, sampler: SamplerName = "ddpm") -> "SchedulerMixin":
         """The named sampler on this schedule."""

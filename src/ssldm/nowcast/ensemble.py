@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ssldm.diffusion.sampling import member_generator, sample
 from ssldm.diffusion.schedule import SamplerName
+from ssldm.errors import ModelError
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.tiling import Blend, Tiling
@@ -95,7 +96,15 @@ class EnsembleSampler:
         """Rain rate ``(t_out, H, W)`` in mm/h of each member; member k depends on (seed, k) alone.
 
         ``advance`` is called after every call of the denoiser.
+
+        Raises:
+            ModelError: a sampler that adds white noise, for a model of correlated noise.
         """
+        if sampler == "ddpm" and self.model.noise is not None:
+            raise ModelError(
+                "expected a sampler that adds no noise, as the model's is correlated "
+                "(dpm-solver++, ddim, unipc), found ddpm"
+            )
         for first in range(0, count, MEMBER_BATCH):
             numbers = range(first, first + MEMBER_BATCH)
             targets = self._targets([member_generator(seed, k) for k in numbers], steps, sampler, advance)
@@ -116,12 +125,6 @@ class EnsembleSampler:
         """Sampled targets ``(m, t_out, c, h, w)`` on the whole domain."""
         config = self.model.config
         latent_tiling = self.tiling.scaled(self.reduction)
-        shape = (
-            config.lead_frames,
-            config.autoencoder.latent_channels,
-            latent_tiling.height,
-            latent_tiling.width,
-        )
 
         def predict(noisy: Tensor, timestep: Tensor) -> Tensor:
             blend = Blend(latent_tiling, tuple(noisy.shape[:-2]))
@@ -133,7 +136,7 @@ class EnsembleSampler:
                 advance()
             return blend.result()
 
-        noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        noise = self.model.draw_noise((latent_tiling.height, latent_tiling.width), generators).cpu()
         return sample(predict, noise, config.diffusion.build_scheduler(sampler), steps, generators)
 
     def _decode(self, target: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The trained model as one module: autoencoder, denoiser and the statistics between them."""
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -7,6 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
+from ssldm.diffusion.correlated_noise import CorrelatedNoise
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
@@ -83,6 +85,21 @@ class LatentDiffusion(nn.Module):
         self.register_buffer("target_slope", torch.zeros(lead, channels))
         self.register_buffer("target_offset", torch.zeros(lead, channels))
         self.register_buffer("target_std", torch.ones(lead, channels))
+        correlated = config.diffusion.noise == "correlated"
+        self.noise = CorrelatedNoise(channels, lead, config.diffusion.noise_reach) if correlated else None
+
+    def draw_noise(self, size: tuple[int, int], generators: Sequence[torch.Generator]) -> Tensor:
+        """Noise ``(b, t_out, c, h, w)`` of unit variance, one of b windows or members from each generator.
+
+        Args:
+            size: h, w.
+            generators: on the CPU.
+        """
+        margin = 0 if self.noise is None else 2 * self.noise.reach
+        shape = (*self.target_std.shape, size[0] + margin, size[1] + margin)
+        white = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        white = white.to(self.target_std.device)
+        return white if self.noise is None else self.noise(white)
 
     def encode(self, rate: Tensor) -> Tensor:
         """Scaled latents ``(n, c, h, w)`` of rain rates ``(n, H, W)`` in mm/h; NaN counts as dry."""

@@ -37,7 +37,7 @@ class DenoiserModule(lightning.LightningModule):
         condition = condition_of(batch)
         clean = self.model.to_target(batch["lead_latent"], condition.extrapolated_latent)
         generator = step_generator(self.preset.denoiser_training.optimisation.seed, self.global_step)
-        noise = torch.randn(clean.shape, generator=generator).to(clean)
+        noise = self.model.draw_noise((clean.shape[-2], clean.shape[-1]), [generator] * len(clean))
         timestep = torch.randint(self.preset.diffusion.timesteps, (len(clean),), generator=generator).to(
             clean.device
         )
@@ -63,8 +63,8 @@ class DenoiserModule(lightning.LightningModule):
         """Rain rates ``(m, t_out, H, W)`` of the first (only) window of a batch."""
         training = self.preset.denoiser_training
         generators = [member_generator(0, k) for k in range(training.validation_members)]
-        shape = batch["lead_latent"].shape[1:]
-        noise = torch.stack([torch.randn(shape, generator=g) for g in generators]).to(self.device)
+        height, width = batch["lead_latent"].shape[-2:]
+        noise = self.model.draw_noise((height, width), generators)
         condition = condition_of(batch).map(lambda x: x.expand(len(noise), *x.shape[1:]))
         target = sample(
             lambda noisy, step: self.model.denoiser(noisy, step.to(self.device), condition),

@@ -1,5 +1,7 @@
 """The latent cache as Lightning data."""
 
+from collections.abc import Iterator
+
 import lightning
 import numpy as np
 import torch
@@ -24,6 +26,17 @@ def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Exa
         return torch.from_numpy(turn(value.numpy(), symmetry)) if value.ndim else value
 
     return {name: turned(name, value) for name, value in example.items()}
+
+
+def targets(model: LatentDiffusion, cache: LatentCache, most: int = 128) -> Iterator[Tensor]:
+    """What the denoiser learns to sample, ``(t_out, c, h, w)``, of some windows; zero where unobserved."""
+    device = model.latent_mean.device
+    for n in range(0, len(cache), max(len(cache) // most, 1)):
+        example = cache[n]
+        latents, extrapolated = (
+            example[f"{name}_latent"][None].to(device) for name in ("lead", "extrapolated")
+        )
+        yield model.to_target(latents, extrapolated)[0].cpu() * (example["lead_observed"] > 0.99)
 
 
 class ShuffledCache(Dataset[Example]):

@@ -13,7 +13,7 @@ from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.frames import FrameData
 from ssldm.training.latent_cache import Progress, residual_statistics
-from ssldm.training.latent_data import LatentData
+from ssldm.training.latent_data import LatentData, targets
 from ssldm.training.latents import build_latents
 from ssldm.training.optimisation import fit
 from ssldm.training.preset import Preset
@@ -101,6 +101,8 @@ def train_denoiser(
         model.target_slope.copy_(slope)
         model.target_offset.copy_(offset)
         model.target_std.copy_(deviation)
+    if model.noise is not None:
+        model.noise.measure(targets(model, found.train))
     module = DenoiserModule(preset, model, out / "pictures")
 
     def export() -> None:
