@@ -57,6 +57,28 @@ DATASETS = {
 }
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 16.0)
 EVERY = 4
+SHOWN = (
+    *(
+        Row(f"{dataset}: {label}", dataset, metric, threshold, scale)
+        for dataset in DATASETS
+        for label, metric, threshold, scale in (
+            *((f"CSI, {t:g} mm/h", "csi", t, None) for t in THRESHOLDS),
+            ("bias, 8 mm/h", "bias", 8.0, None),
+            ("strongest rain, error in mm/h", "max_error", None, None),
+            *((f"power at {w} pixels", "power_ratio", None, w) for w in (4, 8, 16)),
+        )
+    ),
+    Row("forecast: CRPS, mm/h", "forecast", "crps", None, 1),
+    Row("forecast: CSI of members, 8 mm/h", "forecast", "csi", 8.0, 1),
+    Row("forecast: CSI of the mean, 8 mm/h", "forecast", "csi_mean", 8.0, 1),
+)
+DRAWN = tuple(
+    row
+    for row in SHOWN
+    if row.dataset in ("validation", "MRMS")
+    and row.metric == "csi"
+    and row.threshold in (0.5, 2.0, 8.0, 16.0)
+)
 
 
 def train(options: Options, job: Job, folder: Path) -> None:
@@ -162,22 +184,7 @@ def main() -> None:
     models = {job.name.removeprefix("forecast-"): options.out / job.name / MODEL for job in downstream}
     rows.append(forecast_rows(options, models))
     table = write_results(options, pd.concat(rows))
-    shown = [
-        *(
-            Row(f"{dataset}: {label}", dataset, metric, threshold, scale)
-            for dataset in DATASETS
-            for label, metric, threshold, scale in (
-                *((f"CSI, {t:g} mm/h", "csi", t, None) for t in THRESHOLDS),
-                ("bias, 8 mm/h", "bias", 8.0, None),
-                ("strongest rain, error in mm/h", "max_error", None, None),
-                *((f"power at {w} pixels", "power_ratio", None, w) for w in (4, 8, 16)),
-            )
-        ),
-        Row("forecast: CRPS, mm/h", "forecast", "crps", None, 1),
-        Row("forecast: CSI of members, 8 mm/h", "forecast", "csi", 8.0, 1),
-        Row("forecast: CSI of the mean, 8 mm/h", "forecast", "csi_mean", 8.0, 1),
-    ]
-    publish(options, table, [*VARIANTS, *PUBLISHED], shown)
+    publish(options, table, [*VARIANTS, *PUBLISHED], SHOWN, DRAWN)
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], p
             axis.vlines(offsets, found["lower"], found["upper"], color="0.7")
             axis.plot(offsets, found["value"], "o", markersize=4)
         axis.set_xticks(range(len(variants)), [v.replace("_", "\n") for v in variants], fontsize=6)
+        axis.set_xlim(-0.5, len(variants) - 0.5)
         axis.set_title(row.label, fontsize=8)
         axis.tick_params(axis="y", labelsize=7)
         axis.grid(axis="y", color="0.92")
@@ -127,8 +128,14 @@ def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], p
     drawing.savefig(path, dpi=100)
 
 
-def publish(options: Options, table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row]) -> None:
-    """Write table and figure for the documentation."""
+def publish(
+    options: Options,
+    table: pd.DataFrame,
+    variants: Sequence[str],
+    shown: Sequence[Row],
+    drawn: Sequence[Row] | None = None,
+) -> None:
+    """Write table and figure (of all rows, or of those to be drawn) for the documentation."""
     name, docs = options.results.name, HERE.parent / "docs"
     markdown(table, variants, shown, docs / "studies" / f"{name}-table.md")
-    figure(table, variants, shown, docs / "images" / f"study-{name}.png")
+    figure(table, variants, shown if drawn is None else drawn, docs / "images" / f"study-{name}.png")
