@@ -38,8 +38,9 @@ class CorrelatedNoise(nn.Module):
 
     def forward(self, white: Tensor) -> Tensor:
         """``(b, t, c, h + 2*reach, w + 2*reach)`` → ``(b, t, c, h, w)``, each latent of unit variance"""
-        near = F.conv2d(white.flatten(0, 1), self.kernel).unflatten(0, white.shape[:2])
-        return torch.einsum("cts,bschw->btchw", self.mixing, near)
+        with torch.autocast(white.device.type, enabled=False):
+            near = F.conv2d(white.flatten(0, 1), self.kernel).unflatten(0, white.shape[:2])
+            return torch.einsum("cts,bschw->btchw", self.mixing, near)
 
     @torch.no_grad()
     def measure(self, examples: Iterable[Tensor]) -> None:

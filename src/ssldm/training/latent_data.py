@@ -22,7 +22,7 @@ def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Exa
 
     def turned(name: str, value: Tensor) -> Tensor:
         if name.endswith("_latent"):
-            return model.turn(value, symmetry)
+            return model.turn(value.to(model.latent_mean.device), symmetry).cpu()
         return torch.from_numpy(turn(value.numpy(), symmetry)) if value.ndim else value
 
     return {name: turned(name, value) for name, value in example.items()}
