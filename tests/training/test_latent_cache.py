@@ -73,9 +73,8 @@ def test_a_turned_example_is_that_of_the_turned_window(symmetry: int) -> None:
     model = ModelConfig(
         name="turned",
         scaling=IntensityScaling(),
-        autoencoder=BlockAutoencoderConfig(
-            width=8, fit_steps=0
-        ),  # no fit: rounding decides some of its steps
+        # No fit: rounding decides some of its steps.
+        autoencoder=BlockAutoencoderConfig(width=8, fit_steps=0),
         denoiser=DenoiserConfig(merge_net=MergeNetConfig(latent_channels=24), width=32, multipliers=(1,)),
         diffusion=DiffusionConfig(),
     ).build()

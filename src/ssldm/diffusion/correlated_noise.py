@@ -52,16 +52,15 @@ class CorrelatedNoise(nn.Module):
         Raises:
             ValueError: samples that the kernel is too large for.
         """
-        spectra, covariance, side = torch.zeros(0), torch.zeros(0), (0, 0)
+        spectra, covariance, side = torch.zeros(()), torch.zeros(()), (0, 0)
         for example in examples:
             side = (example.shape[-2], example.shape[-1])
             if min(side) <= 2 * self.reach:
                 raise ValueError(f"expected more than {2 * self.reach} latent pixels, found {side}")
             window = torch.outer(*(torch.hann_window(n, periodic=False) for n in side))
             waves = torch.fft.fft2(example * window).permute(2, 3, 1, 0)  # (h, w, c, t)
-            together = torch.einsum("tchw,schw->cts", example, example)
-            spectra = waves @ waves.mH + (spectra if len(spectra) else 0.0)
-            covariance = together + (covariance if len(covariance) else 0.0)
+            spectra = spectra + waves @ waves.mH
+            covariance = covariance + torch.einsum("tchw,schw->cts", example, example)
         values, vectors = torch.linalg.eigh(spectra)
         root = (vectors * values.clamp_min(0.0).sqrt()[..., None, :]) @ vectors.mH
         kernel = torch.fft.ifft2(root, dim=(0, 1)).real.permute(2, 3, 0, 1)
