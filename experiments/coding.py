@@ -57,6 +57,7 @@ DATASETS = {
 }
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 16.0)
 EVERY = 4
+_FLOAT32 = "autoencoder_training.optimisation.precision=32-true"
 SHOWN = (
     *(
         Row(f"{dataset}: {label}", dataset, metric, threshold, scale)
@@ -84,8 +85,9 @@ DRAWN = tuple(
 def train(options: Options, job: Job, folder: Path) -> None:
     """Train an autoencoder and score its reconstructions."""
     pace = "kl" if job.variant in PUBLISHED else "block"
-    steps = steps_for(options, pace, lambda: autoencoder_pace(load_preset(options.preset, job.overrides)))
-    overrides = [*job.overrides, *schedule("autoencoder_training", steps, job.seed)]
+    overrides = [*job.overrides, _FLOAT32]
+    steps = steps_for(options, pace, lambda: autoencoder_pace(load_preset(options.preset, overrides)))
+    overrides += schedule("autoencoder_training", steps, job.seed)
     preset = load_preset(options.preset, overrides)
     if not (folder / "finished").exists():
         train_autoencoder(
@@ -104,7 +106,8 @@ def autoencoder_pace(preset: Preset) -> float:
     """Seconds of a training step."""
     training = preset.autoencoder_training
     shape = (training.optimisation.batch_size, 1, training.crop, training.crop)
-    return seconds_a_step(AutoencoderModule(preset), (torch.rand(shape) - 1.0, torch.ones(shape)))
+    example = torch.rand(shape) - 1.0, torch.ones(shape)
+    return seconds_a_step(AutoencoderModule(preset), example, training.optimisation)
 
 
 @torch.inference_mode()

@@ -25,7 +25,8 @@ from ssldm.nowcast.weights_folder import write_weights
 from ssldm.radar.isolation import process_pool
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
-from ssldm.training.preset import Preset, load_preset
+from ssldm.training.optimisation import precision_of
+from ssldm.training.preset import OptimisationConfig, Preset, load_preset
 from ssldm.training.run import train_denoiser
 
 HERE = Path(__file__).parent
@@ -157,14 +158,17 @@ def one_thread() -> None:
     threadpoolctl.threadpool_limits(1)
 
 
-def seconds_a_step(module: Any, batch: Any, repeats: int = 6) -> float:
+def seconds_a_step(module: Any, batch: Any, training: OptimisationConfig, repeats: int = 6) -> float:
     """Median time of a training step of a Lightning module on a batch, without reading data."""
     optimiser = module.configure_optimizers()["optimizer"]
+    mixed = precision_of(training) == "bf16-mixed"
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         optimiser.zero_grad()
-        module.training_step(batch, 0).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            loss = module.training_step(batch, 0)
+        loss.backward()
         optimiser.step()
         times.append(time.perf_counter() - start)
     return float(np.median(times[1:]))
@@ -193,7 +197,8 @@ def denoiser_seconds(preset: Preset) -> float:
         "context_pixels": torch.zeros(batch, window.context_frames, 1, window.size, window.size),
         "weight": torch.ones(batch),
     }
-    return seconds_a_step(DenoiserModule(preset, config.build(), Path()), example)
+    module = DenoiserModule(preset, config.build(), Path())
+    return seconds_a_step(module, example, preset.denoiser_training.optimisation)
 
 
 def steps_for(options: Options, key: str, pace: Callable[[], float]) -> int:
@@ -220,7 +225,6 @@ def schedule(section: str, steps: int, seed: int) -> list[str]:
         "warmup_steps": max(steps // 15, 1),
         "ema_decay": round(1.0 - min(10.0 / steps, 0.5), 4),
         "seed": seed,
-        "precision": "32-true",
         "workers": 0,
     }
     return [f"{section}.optimisation.{key}={value}" for key, value in values.items()]
@@ -234,7 +238,6 @@ def latent_overrides(preset: str, seed: int) -> list[str]:
         f"{section}.windows={windows}",
         f"{section}.validation_windows=1",
         f"{section}.optimisation.seed={seed}",
-        f"{section}.optimisation.precision=32-true",
     ]
 
 
