@@ -15,7 +15,9 @@ for name in knmi smhi; do events+=(--validation "$runs/archives/$name-validation
 
 resume() { [ -e "$1/last.ckpt" ] && echo --resume || true; }
 
-ssldm train autoencoder --preset small "${events[@]}" --out "$runs/small-autoencoder" $(resume "$runs/small-autoencoder")
+# Frames of MRMS come every two minutes: nothing for forecasts of five minutes, but frames to be coded.
+ssldm train autoencoder --preset small "${events[@]}" --data "$runs/archives/mrms-train.zarr" \
+    --validation "$runs/archives/mrms-validation.zarr" --out "$runs/small-autoencoder" $(resume "$runs/small-autoencoder")
 ssldm train denoiser --preset small "${events[@]}" --autoencoder "$runs/small-autoencoder" \
     --out "$runs/small" $(resume "$runs/small")
 ssldm train unet --preset small "${events[@]}" --out "$runs/unet" $(resume "$runs/unet")
