@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssldm.diffusion.correlated_noise import CorrelatedNoise
-from ssldm.nn.block_autoencoder import lowest_frequencies
+from ssldm.nn.block_autoencoder import lapped_basis
 
 SIDE, CHANNELS, FRAMES, SIZE = 8, 24, 6, 256
 
@@ -35,7 +35,7 @@ def test_fresh_it_leaves_white_noise_as_it_is() -> None:
 
 def test_it_has_the_covariance_of_what_it_was_measured_on() -> None:
     generator = torch.Generator().manual_seed(0)
-    basis = lowest_frequencies(SIDE, CHANNELS)[:, None]
+    basis = lapped_basis(SIDE, CHANNELS, overlap=0)[..., 1, 1].T.reshape(-1, 1, SIDE, SIDE)
     coded = torch.stack([F.conv2d(smooth_fields(FRAMES, generator), basis, stride=SIDE) for _ in range(20)])
     deviation = coded.std(dim=(0, 1, 3, 4))[:, None, None]
     correlated = CorrelatedNoise(CHANNELS, FRAMES, reach=4)

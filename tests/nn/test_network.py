@@ -7,7 +7,7 @@ import torch
 
 from ssldm.nn.attention import JointAttention, SpatialAttention, TemporalAttention
 from ssldm.nn.autoencoder import AutoencoderConfig
-from ssldm.nn.block_autoencoder import BlockAutoencoderConfig, lowest_frequencies
+from ssldm.nn.block_autoencoder import BlockAutoencoderConfig, lapped_basis
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.gate import apply_gate
 from ssldm.nn.intensity_scaling import IntensityScaling
@@ -192,7 +192,7 @@ def test_dry_stays_dry_and_rain_is_never_negative() -> None:
 
 @torch.no_grad()
 def test_an_untrained_block_autoencoder_codes_the_lowest_frequencies_and_keeps_the_dry_dry() -> None:
-    config = BlockAutoencoderConfig(width=8, latent_channels=4, side=4, patch=2)
+    config = BlockAutoencoderConfig(width=8, latent_channels=4, side=4, overlap=0, patch=2)
     dry = torch.full((1, 1, 32, 32), -1.0)
     torch.testing.assert_close(config.build().encode(dry)[0], torch.zeros(1, 4, 8, 8))
     torch.testing.assert_close(config.build().decode(torch.zeros(1, 4, 8, 8)), dry)
@@ -219,9 +219,31 @@ def test_the_fit_of_a_block_loses_less_than_the_linear_code_and_emphasis_spares_
     assert emphasised[1] < 0.9 * plain[1]
 
 
-def test_the_frequencies_of_a_block_are_orthonormal() -> None:
-    basis = lowest_frequencies(8, 64).flatten(1)
+def test_the_waves_of_a_block_apart_are_orthonormal() -> None:
+    basis = lapped_basis(8, 64, overlap=0)[..., 1, 1]
     torch.testing.assert_close(basis @ basis.T, torch.eye(64), rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("overlap", [1, 3, 4])
+def test_overlapping_blocks_that_disagree_have_no_seams(overlap: int) -> None:
+    def at_seams(overlap: int) -> float:
+        network = BlockAutoencoderConfig(width=8, latent_channels=1, overlap=overlap).build()
+        levels = torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+        frame = network.decode(levels)[0, 0]
+        steps = frame.diff(dim=-1).abs()
+        torch.testing.assert_close(frame[3::8, 3::8], levels[0, 0] / 8.0 - 1.0, atol=0.03, rtol=0.0)
+        return steps.max().item()
+
+    assert at_seams(overlap) < at_seams(0) / overlap
+
+
+@torch.no_grad()
+def test_analysis_is_the_adjoint_of_synthesis() -> None:
+    network = BlockAutoencoderConfig(width=8).build()
+    latents, blocks = torch.randn(1, 24, 4, 5), torch.randn(1, 64, 4, 5)
+    products = (network._synthesise(latents) * blocks).sum(), (latents * network._analyse(blocks)).sum()
+    torch.testing.assert_close(*products, atol=1e-3, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -231,14 +253,17 @@ def test_a_block_autoencoder_is_local() -> None:
     changed = frames.clone()
     changed[..., 192:, :] += 1.0
     latents, others = network.encode(frames)[0], network.encode(changed)[0]
-    assert torch.equal(latents[..., :16, :], others[..., :16, :])
-    assert not torch.equal(latents[..., 24:, :], others[..., 24:, :])
-    assert torch.equal(network.decode(latents)[..., :64, :], network.decode(others)[..., :64, :])
+    # What passes the seams fades from block to block.
+    torch.testing.assert_close(latents[..., :8, :], others[..., :8, :], rtol=0, atol=1e-4)
+    assert (latents - others)[..., :16, :].abs().max() < 0.05 * (latents - others).abs().max()
+    cut = network.decode(latents[..., :16, :])
+    torch.testing.assert_close(network.decode(latents)[..., :64, :], cut[..., :64, :])
 
 
 @pytest.mark.parametrize("symmetry", range(8))
 def test_a_turned_frame_has_the_turned_latents(symmetry: int) -> None:
-    config = BlockAutoencoderConfig(width=8)
+    # After many steps, rounding decides which side of a pixel's value a fit is on.
+    config = BlockAutoencoderConfig(width=8, fit_steps=4)
     assert config.turns
     assert not BlockAutoencoderConfig(latent_channels=12).turns
     network = config.build()
@@ -246,6 +271,5 @@ def test_a_turned_frame_has_the_turned_latents(symmetry: int) -> None:
     turned = torch.rot90(frame, symmetry % 4, (-2, -1))
     turned = turned.flip(-1) if symmetry >= 4 else turned
     expected, _ = network.encode(turned)
-    torch.testing.assert_close(
-        network.turn(network.encode(frame)[0], symmetry), expected, atol=1e-3, rtol=1e-3
-    )
+    latents = network.turn(network.encode(frame)[0], symmetry)
+    torch.testing.assert_close(latents, expected, atol=1e-3, rtol=1e-3)

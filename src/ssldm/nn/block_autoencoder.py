@@ -1,4 +1,4 @@
-"""The block autoencoder: a code of blocks of pixels, fitted to each frame, and a network that refines it.
+"""The block autoencoder: overlapping blocks of waves, fitted to each frame, and a network that refines them.
 
 Ours, not the paper's: on a CPU it codes finer rain after minutes of training than the published
 architecture after an hour (docs/lab-book.md).
@@ -26,6 +26,7 @@ class BlockAutoencoderConfig(Config):
         channels: channels of a frame in pixel space, always one.
         latent_channels: channels of a latent frame, at most ``side**2``.
         side: of a block, the pixels of a latent pixel.
+        overlap: pixels that the waves of a block reach into its neighbours, at most half a side.
         patch: side of the square of pixels that the decoder's network unfolds from channels at its end.
         width: channels of the network at the patches; `multiplier` times as many at the blocks.
         blocks: residual blocks at each of the two.
@@ -41,22 +42,25 @@ class BlockAutoencoderConfig(Config):
     channels: Literal[1] = 1
     latent_channels: int = 24
     side: int = 8
+    overlap: int = 3
     patch: int = 4
-    width: int = 48
+    width: int = 32
     multiplier: int = 2
-    blocks: int = 2
+    blocks: int = 1
     emphasis: float = 3.0
     separation: float = 120.0
     heavy: float = 0.825
     softness: float = 0.1
-    fit_steps: int = 24
-    fit_rate: float = 0.1
+    fit_steps: int = 48
+    fit_rate: float = 0.15
     deviation: float = 0.005
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.side % self.patch:
             raise ValueError(f"patches of {self.patch} pixels must divide blocks of {self.side}")
+        if not 0 <= 2 * self.overlap <= self.side:
+            raise ValueError(f"blocks of {self.side} pixels can overlap by 0 to {self.side // 2}")
         if self.latent_channels > self.side**2:
             raise ValueError(
                 f"a block has {self.side**2} pixels, too few for {self.latent_channels} channels"
@@ -82,23 +86,30 @@ class BlockAutoencoderConfig(Config):
 class BlockAutoencoder(nn.Module):
     """Frames to the mean and log-variance of their latents, and back.
 
-    A block's latents are weights of its basis B, the lowest frequencies of the cosine transform (DCT-II).
-    They are not what a network makes of the frame but what fits it best,
+    A block's latents are weights of its waves B: the lowest frequencies of the cosine transform (DCT-II),
+    faded in and out over the seams to its neighbours (lapped, Malvar and Staelin 1989), so that blocks that
+    do not agree, as those of a forecast, blend. They are not what a network makes of the frame but what fits
+    it best,
 
         z = argmin ⟨exp(κ (max(x, y) - x_dry)) |x - y| + 4 a τ |m(x) - m(y)|⟩ with y = max(x_dry, x_dry + B z)
 
     and the soft exceedance map m(x) = σ((x - x_h) / τ), so that the few numbers of a block go where its rain
     is heavy, and none into keeping dry pixels at zero. Plain coding fits the absolute error alone. The
     decoder is B z and a network's correction. Nothing is normalised over space, which would scale a weak and
-    a heavy shower to the same size: coding is local, the same in a tile and in the whole.
+    a heavy shower to the same size: coding is local but for what passes the seams, nearly the same in a tile
+    and in the whole. Beyond its edges a frame goes on as its mirror image.
     """
 
     basis: Tensor
+    signs: Tensor
 
     def __init__(self, config: BlockAutoencoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.register_buffer("basis", lowest_frequencies(config.side, config.latent_channels)[:, None])
+        self.register_buffer("basis", lapped_basis(config.side, config.latent_channels, config.overlap))
+        pairs = torch.tensor(frequencies(config.side, config.latent_channels))
+        # Of a mirrored wave: it is even or odd.
+        self.register_buffer("signs", (1.0 - 2.0 * (pairs % 2)).T[:, :, None, None], persistent=False)
         fine, coarse = config.width, config.width * config.multiplier
         ratio = config.side // config.patch
         self.correction = nn.Sequential(
@@ -117,29 +128,45 @@ class BlockAutoencoder(nn.Module):
         The fit takes steps of Adam (Kingma and Ba 2015) that shrink to nothing; no gradient passes it.
         """
         with torch.autocast(frames.device.type, enabled=False):
-            blocks = F.pixel_unshuffle(frames.float(), self.config.side).permute(0, 2, 3, 1)
-            mean = blocks.new_zeros(*blocks.shape[:3], self.config.latent_channels)
-            wet = (blocks > _DRY).any(dim=-1)
-            mean[wet] = self._fit(blocks[wet], self.basis.float().flatten(1))
-        mean = mean.permute(0, 3, 1, 2).contiguous()
+            blocks = F.pixel_unshuffle(frames.float(), self.config.side)
+            mean = blocks.new_zeros(len(blocks), self.config.latent_channels, *blocks.shape[-2:])
+            wet = (blocks > _DRY).flatten(1).any(dim=1)
+            mean[wet] = self._fit(blocks[wet])
         return mean, 2.0 * torch.log(torch.full_like(mean, self.config.deviation))
 
-    def _fit(self, blocks: Tensor, basis: Tensor) -> Tensor:
-        """Latents ``(n, c)`` of blocks ``(n, side**2)`` in a basis ``(c, side**2)``."""
+    def _fit(self, blocks: Tensor) -> Tensor:
+        """Latents ``(n, c, h, w)`` of frames as blocks ``(n, side**2, h, w)``."""
         config = self.config
-        latents = (blocks - _DRY) @ basis.T
+        latents = self._analyse(blocks - _DRY)
         slope, scale = torch.zeros_like(latents), torch.zeros_like(latents)
         for step in range(config.fit_steps):
-            fitted = latents @ basis + _DRY
+            fitted = self._synthesise(latents) + _DRY
             error = torch.sign(fitted - blocks) * self._weight(blocks, fitted)
             # Less than dry is dry: nearly nothing draws it back.
-            gradient = torch.where(fitted < _DRY, 0.1 * error, error) @ basis.T
+            gradient = self._analyse(torch.where(fitted < _DRY, 0.1 * error, error))
             slope = torch.lerp(gradient, slope, _MOMENTUM)
             scale = torch.lerp(gradient**2, scale, _SCALE_MEMORY)
             first, second = 1.0 - _MOMENTUM ** (step + 1), 1.0 - _SCALE_MEMORY ** (step + 1)
             rate = config.fit_rate * (1.0 - step / config.fit_steps)
             latents = latents - rate * (slope / first) / ((scale / second).sqrt() + 1e-8)
         return latents
+
+    def _synthesise(self, latents: Tensor) -> Tensor:
+        """B z: ``(n, c, h, w)`` → blocks ``(n, side**2, h, w)``."""
+        along_y, along_x = self.signs
+        z = torch.cat([latents[..., :1] * along_x, latents, latents[..., -1:] * along_x], dim=-1)
+        z = torch.cat([z[..., :1, :] * along_y, z, z[..., -1:, :] * along_y], dim=-2)
+        return F.conv2d(z, self.basis)
+
+    def _analyse(self, blocks: Tensor) -> Tensor:
+        """Bᵀ x, the adjoint of `_synthesise`: blocks ``(n, side**2, h, w)`` → ``(n, c, h, w)``."""
+        along_y, along_x = self.signs
+        z = F.conv_transpose2d(blocks, self.basis)
+        z[..., 1, :] += z[..., 0, :] * along_y[..., 0]
+        z[..., -2, :] += z[..., -1, :] * along_y[..., 0]
+        z[..., 1] += z[..., 0] * along_x[..., 0]
+        z[..., -2] += z[..., -1] * along_x[..., 0]
+        return z[..., 1:-1, 1:-1]
 
     def _weight(self, blocks: Tensor, fitted: Tensor) -> Tensor:
         """What an error of a pixel costs: exp(κ …), of the stronger of the two, and the slope of 4 a τ m."""
@@ -151,7 +178,7 @@ class BlockAutoencoder(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Frames ``(n, 1, H, W)`` in network units of latents ``(n, c, h, w)``."""
-        fitted = F.conv_transpose2d(latents, self.basis, stride=self.config.side) + _DRY
+        fitted = F.pixel_shuffle(self._synthesise(latents), self.config.side) + _DRY
         frames: Tensor = fitted + self.correction(latents)
         return frames
 
@@ -162,11 +189,11 @@ class BlockAutoencoder(nn.Module):
         """
         pairs = frequencies(self.config.side, self.config.latent_channels)
         swapped = [pairs.index((j, i)) for i, j in pairs]
-        along_y, along_x = (latents.new_tensor([(-1.0) ** pair[axis] for pair in pairs]) for axis in (0, 1))
+        along_y, along_x = self.signs
         for _ in range(symmetry % 4):
             transposed = latents.transpose(-2, -1)[..., swapped, :, :]
-            latents = transposed.flip(-2) * along_y[:, None, None]
-        return latents.flip(-1) * along_x[:, None, None] if symmetry >= 4 else latents
+            latents = transposed.flip(-2) * along_y
+        return latents.flip(-1) * along_x if symmetry >= 4 else latents
 
     @property
     def last_layer(self) -> nn.Parameter:
@@ -193,12 +220,22 @@ class ConvolutionBlock(nn.Module):
         return out
 
 
-def lowest_frequencies(side: int, number: int) -> Tensor:
-    """Orthonormal cosines ``(number, side, side)`` on a square, in the order of `frequencies`."""
-    place = (torch.arange(side) + 0.5) * torch.pi / side
-    waves = torch.cos(torch.arange(side)[:, None] * place) * (2.0 / side) ** 0.5
+def lapped_basis(side: int, number: int, overlap: int) -> Tensor:
+    """Waves in the order of `frequencies`, as a convolution ``(side**2, number, 3, 3)`` of latents to blocks.
+
+    Cosines that fade over the seams, where the windows of neighbours add up to one; without overlap they are
+    orthonormal, and only the middle of the convolution is not zero.
+    """
+    place = torch.arange(-side, 2 * side) + 0.5
+    waves = torch.cos(torch.arange(side)[:, None] * place * torch.pi / side) * (2.0 / side) ** 0.5
     waves[0] /= 2.0**0.5
-    return torch.stack([torch.outer(waves[i], waves[j]) for i, j in frequencies(side, number)])
+    into = torch.minimum(place, side - place) + overlap  # the seam, 2*overlap wide
+    waves *= torch.sin(0.5 * torch.pi * (into / max(2 * overlap, 1e-3)).clamp(0.0, 1.0)) ** 2
+    # A block's neighbour at -1 sees what its waves are beyond its far edge.
+    waves = waves.reshape(side, 3, side).flip(1)
+    chosen = torch.tensor(frequencies(side, number))
+    basis = torch.einsum("cap,cbq->pqcab", waves[chosen[:, 0]], waves[chosen[:, 1]])
+    return basis.flatten(0, 1)
 
 
 def frequencies(side: int, number: int) -> list[tuple[int, int]]:
