@@ -28,12 +28,15 @@ from study import (
     train_all,
     train_forecast,
 )
+from torch.utils.data import DataLoader
 
 from ssldm.radar.archive import open_archive
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
+from ssldm.training.frames import FrameDataset
 from ssldm.training.preset import Preset, load_preset
 from ssldm.training.run import train_autoencoder
+from ssldm.training.series import open_splits
 from ssldm.verification.case import Case
 from ssldm.verification.intervals import scores_with_intervals
 from ssldm.verification.statistics import Protocol, merge, statistics_of
@@ -86,7 +89,8 @@ def train(options: Options, job: Job, folder: Path) -> None:
     """Train an autoencoder and score its reconstructions."""
     pace = "kl" if job.variant in PUBLISHED else "block"
     overrides = [*job.overrides, _FLOAT32]
-    steps = steps_for(options, pace, lambda: autoencoder_pace(load_preset(options.preset, overrides)))
+    base = load_preset(options.preset, overrides)
+    steps = steps_for(options, pace, lambda: autoencoder_pace(options, base))
     overrides += schedule("autoencoder_training", steps, job.seed)
     preset = load_preset(options.preset, overrides)
     if not (folder / "finished").exists():
@@ -102,12 +106,17 @@ def train(options: Options, job: Job, folder: Path) -> None:
     rows.assign(variant=job.variant, seed=job.seed).to_csv(folder / "rows.csv", index=False)
 
 
-def autoencoder_pace(preset: Preset) -> float:
-    """Seconds of a training step."""
+def autoencoder_pace(options: Options, preset: Preset) -> float:
+    """Seconds of a training step, with the reading of its crops."""
     training = preset.autoencoder_training
-    shape = (training.optimisation.batch_size, 1, training.crop, training.crop)
-    example = torch.rand(shape) - 1.0, torch.ones(shape)
-    return seconds_a_step(AutoencoderModule(preset), example, training.optimisation)
+    archives = options.paths((*TRAIN, "mrms-train")), options.paths((*VALIDATION, "mrms-validation"))
+    series, _ = open_splits(*archives)
+    index = preset.window.build_index(series, frames=1, size=training.crop)
+    batches = DataLoader(
+        FrameDataset(index, preset.scaling, seed=0, length=1000), training.optimisation.batch_size
+    )
+    module, batch = AutoencoderModule(preset), iter(batches)
+    return seconds_a_step(module, lambda: next(batch), training.optimisation, repeats=100)
 
 
 @torch.inference_mode()

@@ -158,13 +158,16 @@ def one_thread() -> None:
     threadpoolctl.threadpool_limits(1)
 
 
-def seconds_a_step(module: Any, batch: Any, training: OptimisationConfig, repeats: int = 6) -> float:
-    """Median time of a training step of a Lightning module on a batch, without reading data."""
+def seconds_a_step(
+    module: Any, draw: Callable[[], Any], training: OptimisationConfig, repeats: int = 6
+) -> float:
+    """Median time of drawing a batch and taking a training step of a Lightning module on it."""
     optimiser = module.configure_optimizers()["optimizer"]
     mixed = precision_of(training) == "bf16-mixed"
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
+        batch = draw()
         optimiser.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             loss = module.training_step(batch, 0)
@@ -198,7 +201,7 @@ def denoiser_seconds(preset: Preset) -> float:
         "weight": torch.ones(batch),
     }
     module = DenoiserModule(preset, config.build(), Path())
-    return seconds_a_step(module, example, preset.denoiser_training.optimisation)
+    return seconds_a_step(module, lambda: example, preset.denoiser_training.optimisation)
 
 
 def steps_for(options: Options, key: str, pace: Callable[[], float]) -> int:
