@@ -65,6 +65,10 @@ def test_misspelt_overrides_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="turned needs a block autoencoder"):
         load_preset("tiny", ["denoiser_training.turned=true"])
     assert load_preset("tiny", [block, "denoiser_training.turned=true"]).denoiser_training.turned
+    strengths = "denoiser_training.strengths=[0.5, 1.5]"
+    with pytest.raises(ConfigurationError, match="strengths needs a block autoencoder"):
+        load_preset("tiny", [strengths])
+    assert load_preset("tiny", [block, strengths]).denoiser_training.strengths == (0.5, 1.5)
 
 
 def test_the_adversary_weighs_as_much_as_the_other_terms_and_learns() -> None:

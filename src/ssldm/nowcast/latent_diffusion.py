@@ -131,6 +131,14 @@ class LatentDiffusion(nn.Module):
         mean, deviation = _per_pixel(self.latent_mean), _per_pixel(self.latent_std)
         return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
 
+    def strengthen(self, latents: Tensor, factor: float) -> Tensor:
+        """Scaled latents ``(..., c, h, w)`` of frames whose x - x_dry is ``factor`` times as large.
+
+        For a block autoencoder, whose latents are (but for the fit's weights) proportional to x - x_dry.
+        """
+        mean, deviation = _per_pixel(self.latent_mean), _per_pixel(self.latent_std)
+        return factor * latents + (factor - 1.0) * mean / deviation
+
     def to_target(self, latents: Tensor, extrapolated: Tensor | None) -> Tensor:
         """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their standardised residual
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import xarray as xr
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import PositiveFloat, ValidationError, model_validator
 
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
@@ -118,6 +118,8 @@ class DenoiserTrainingConfig(Config):
         windows: number of training windows in the latent cache.
         validation_windows: number of validation windows in the latent cache.
         turned: turn and mirror windows at random, which needs an autoencoder whose latents can be turned.
+        strengths: least and greatest factor by which x - x_dry of a window is multiplied at random, which
+            needs a block autoencoder.
         keep_pixels: keep the context frames in the cache even if this denoiser does not need them, so that
             others that do may share it.
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
@@ -126,6 +128,7 @@ class DenoiserTrainingConfig(Config):
     windows: int = 2000
     validation_windows: int = 8
     turned: bool = False
+    strengths: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
     keep_pixels: bool = False
     validation_members: int = 4
     validation_steps: int = 8
@@ -165,6 +168,8 @@ class Preset(Config):
             raise ValueError(
                 "denoiser_training.turned needs a block autoencoder with frequencies alike in y and x"
             )
+        if self.denoiser_training.strengths != (1.0, 1.0) and not block:
+            raise ValueError("denoiser_training.strengths needs a block autoencoder")
         return self
 
 
