@@ -60,6 +60,7 @@ DATASETS = {
 }
 THRESHOLDS = (0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 16.0)
 EVERY = 4
+# A reconstruction is compared in the third digit: alike on every machine.
 _FLOAT32 = "autoencoder_training.optimisation.precision=32-true"
 SHOWN = (
     *(
