@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +12,12 @@ from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import MergeNetConfig
-from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.latent_diffusion import ModelConfig
 from ssldm.radar.archive import open_archive
 from ssldm.radar.windows import turn
 from ssldm.training import latent_cache
 from ssldm.training.latent_cache import LatentCache, WindowDataset, build_cache
-from ssldm.training.latent_data import Augmentation, strengthen_example, turn_example
+from ssldm.training.latent_data import turn_example
 from ssldm.training.preset import load_preset
 
 
@@ -69,9 +68,10 @@ def test_an_interrupted_cache_goes_on(
     assert len(encoded) == 8 + 7
 
 
-def block_model() -> LatentDiffusion:
+@pytest.mark.parametrize("symmetry", [1, 6])
+def test_a_turned_example_is_that_of_the_turned_window(symmetry: int) -> None:
     model = ModelConfig(
-        name="block",
+        name="turned",
         scaling=IntensityScaling(),
         # No fit: rounding decides some of its steps.
         autoencoder=BlockAutoencoderConfig(width=8, fit_steps=0),
@@ -81,13 +81,7 @@ def block_model() -> LatentDiffusion:
     generator = torch.Generator().manual_seed(0)
     model.latent_mean.copy_(torch.randn(24, generator=generator))
     model.latent_std.copy_(torch.rand(24, generator=generator) + 0.5)
-    return model
-
-
-@pytest.mark.parametrize("symmetry", [1, 6])
-def test_a_turned_example_is_that_of_the_turned_window(symmetry: int) -> None:
-    model = block_model()
-    rate = 20.0 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)).cumsum(-1)
+    rate = 20.0 * torch.rand(3, 32, 32, generator=generator).cumsum(-1)
 
     def example(rate: torch.Tensor) -> dict[str, torch.Tensor]:
         return {
@@ -101,29 +95,3 @@ def test_a_turned_example_is_that_of_the_turned_window(symmetry: int) -> None:
     assert turned["weight"] == 2.0
     assert torch.equal(turned["lead_observed"], expected["lead_observed"])
     torch.testing.assert_close(turned["lead_latent"], expected["lead_latent"], atol=1e-4, rtol=1e-4)
-
-
-def test_a_strengthened_example_is_that_of_stronger_rain() -> None:
-    model = block_model()
-    rate = 1.0 + 20.0 * torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-    def example(rate: torch.Tensor) -> dict[str, torch.Tensor]:
-        pixels = model.config.scaling.to_network(rate)
-        return {"lead_latent": model.encode(rate), "context_pixels": pixels, "weight": torch.tensor(2.0)}
-
-    strong, expected = strengthen_example(model, example(rate), 1.5), example(1.5**3 * rate)
-    for name, value in expected.items():
-        torch.testing.assert_close(strong[name], value, atol=1e-4, rtol=1e-4)
-
-
-def test_augmentation_changes_each_example_in_its_own_way_and_the_same_way_again() -> None:
-    model = block_model()
-    example = {"lead_latent": torch.randn(3, 24, 4, 4)}
-
-    def augmented(seed: int, **options: Any) -> torch.Tensor:
-        chosen = {"turned": True, "strengths": (0.5, 1.2)} | options
-        return Augmentation(model, **chosen)(example, np.random.default_rng(seed))["lead_latent"]
-
-    assert torch.equal(augmented(1), augmented(1))
-    assert not torch.equal(augmented(1), augmented(2))
-    assert torch.equal(augmented(1, turned=False, strengths=(1.0, 1.0)), example["lead_latent"])

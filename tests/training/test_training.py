@@ -14,11 +14,13 @@ import torch
 
 from ssldm.errors import ConfigurationError, ModelError, ObservationError
 from ssldm.nn.precision import has_fast_bfloat16
+from ssldm.nowcast.latent_diffusion import ModelConfig
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.nowcast.unet_forecaster import UNetForecaster
 from ssldm.nowcast.weights_folder import read_weights
 from ssldm.radar.splits import check_disjoint
 from ssldm.training.adversary import Adversary, AdversaryConfig
+from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import PRESETS, load_preset
 from ssldm.training.run import train_autoencoder, train_denoiser, train_unet
@@ -65,10 +67,6 @@ def test_misspelt_overrides_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="turned needs a block autoencoder"):
         load_preset("tiny", ["denoiser_training.turned=true"])
     assert load_preset("tiny", [block, "denoiser_training.turned=true"]).denoiser_training.turned
-    strengths = "denoiser_training.strengths=[0.5, 1.5]"
-    with pytest.raises(ConfigurationError, match="strengths needs a block autoencoder"):
-        load_preset("tiny", [strengths])
-    assert load_preset("tiny", [block, strengths]).denoiser_training.strengths == (0.5, 1.5)
 
 
 def test_the_adversary_weighs_as_much_as_the_other_terms_and_learns() -> None:
@@ -115,6 +113,43 @@ def train(kind: str, archives: tuple[Path, Path], out: Path, *extra: str) -> lis
         "--data", str(archives[0]), "--validation", str(archives[1]),
         "--out", str(out), *extra,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("power", "weight"), [(0.0, 1.0), (1.0, 2.5), (2.0, 100 / 28)])
+def test_coarse_channels_weigh_more_in_the_loss(power: float, weight: float) -> None:
+    overrides = [
+        f"denoiser_training.channel_power={power}",
+        *(f"diffusion.{value}" for value in ("prediction=sample", "target=latents")),
+    ]
+    preset = load_preset("tiny", overrides)
+    model = ModelConfig(
+        name="tiny",
+        lead_frames=4,
+        scaling=preset.scaling,
+        autoencoder=preset.autoencoder,
+        denoiser=preset.denoiser,
+        diffusion=preset.diffusion,
+    ).build()
+    model.latent_std.copy_(torch.tensor([5.0, 1.0, 1.0, 1.0]))
+    module = DenoiserModule(preset, model, Path())
+    module.log = lambda *_: None  # type: ignore[method-assign]
+
+    def loss(channel: int) -> float:
+        """Of an untrained network, which predicts nothing, where one channel alone is not zero."""
+        latents = torch.zeros(2, 4, 4, 8, 8)
+        latents[:, :, channel] = 1.0
+        observed = torch.ones(2, 4, 1, 8, 8)
+        batch = {
+            "lead_latent": latents,
+            "context_latent": latents,
+            "extrapolated_latent": latents,
+            "extrapolated_coverage": observed,
+            "lead_observed": observed,
+        }
+        return module.training_step(batch, 0).item()
+
+    even = sum(loss(channel) for channel in range(4)) / 4
+    assert loss(0) / even == pytest.approx(weight, rel=1e-4)
 
 
 def kill_after_first_checkpoint(command: list[str], out: Path) -> None:
@@ -200,12 +235,14 @@ def test_a_block_autoencoder_with_an_adversary_and_correlated_noise_carry_a_fore
         *(f"autoencoder_training.adversary.{value}" for value in ("weight=1", "start=1", "width=8")),
         *(f"diffusion.{value}" for value in ("noise=correlated", "noise_reach=2")),
         "denoiser_training.turned=true",
+        "mean_matching.power=0.5",
     ]
     preset, archives, held = load_preset("tiny", overrides), [storm_archive(1)], [storm_archive(2)]
     train_autoencoder(preset, archives, held, tmp_path / "a")
     folder = train_denoiser(preset, archives, held, tmp_path / "a", tmp_path / "d")
     (observations,) = open_archive(storm_archive(2))
     nowcaster = Nowcaster.from_pretrained(folder)
+    assert nowcaster.config.mean_matching == preset.mean_matching
     assert not torch.equal(nowcaster.model.noise.mixing[0], torch.eye(4))
     with pytest.raises(ModelError, match="adds no noise"):
         nowcaster.nowcast(observations[:4], members=2, steps=2, sampler="ddpm")

@@ -12,6 +12,7 @@ from ssldm.diffusion.schedule import SamplerName
 from ssldm.errors import ModelError
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.nowcast.mean_matching import match_mean
 from ssldm.nowcast.tiling import Blend, Tiling
 
 # Of the side of a tile.
@@ -50,6 +51,8 @@ class EnsembleSampler:
         self.dtype = next(model.denoiser.parameters()).dtype
         stride = model.config.stride
         self.size = context.shape[-2:]
+        self.extrapolated = extrapolated
+        self.observed = observed
         height, width = (-(-n // stride) * stride for n in self.size)
         pad = (0, width - self.size[1], 0, height - self.size[0])
         size = model.config.training_size
@@ -147,4 +150,5 @@ class EnsembleSampler:
                 target[None, ..., *tile.latent].to(self.device), tile.condition.extrapolated_latent
             )[0]
             blend.add(tile.pixels, self.model.decode(latents).cpu())
-        return blend.result()[:, : self.size[0], : self.size[1]]
+        rate = blend.result()[:, : self.size[0], : self.size[1]]
+        return match_mean(rate, self.extrapolated, self.observed, self.model.config.mean_matching)

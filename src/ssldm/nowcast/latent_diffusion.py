@@ -14,6 +14,7 @@ from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoder
 from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nowcast.mean_matching import MeanMatchingConfig
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
 FRAMES_AT_ONCE = 4
@@ -29,6 +30,7 @@ class ModelConfig(Config):
         pixel_size: smallest and largest pixel of the training data, in metres.
         training_size: side of the training windows in pixels; larger domains are tiled.
         training_data: what it was trained on, in words.
+        mean_matching: what is done to the members' mean rain after sampling.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ModelConfig(Config):
     autoencoder: AnyAutoencoderConfig
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig
+    mean_matching: MeanMatchingConfig = MeanMatchingConfig()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -131,13 +134,14 @@ class LatentDiffusion(nn.Module):
         mean, deviation = _per_pixel(self.latent_mean), _per_pixel(self.latent_std)
         return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
 
-    def strengthen(self, latents: Tensor, factor: float) -> Tensor:
-        """Scaled latents ``(..., c, h, w)`` of frames whose x - x_dry is ``factor`` times as large.
+    def channel_weight(self, power: float) -> Tensor:
+        """Weight ``(c, 1, 1)`` of each channel in the loss, one on average: its unscaled deviation to a power.
 
-        For a block autoencoder, whose latents are (but for the fit's weights) proportional to x - x_dry.
+        Unit variance makes all channels of a code alike; what a pixel shows is mostly the coarse ones'.
         """
-        mean, deviation = _per_pixel(self.latent_mean), _per_pixel(self.latent_std)
-        return factor * latents + (factor - 1.0) * mean / deviation
+        deviation = self.latent_std * self.target_std.square().mean(dim=0).sqrt()
+        weight = deviation**power
+        return _per_pixel(weight / weight.mean())
 
     def to_target(self, latents: Tensor, extrapolated: Tensor | None) -> Tensor:
         """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their standardised residual

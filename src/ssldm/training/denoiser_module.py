@@ -53,11 +53,13 @@ class DenoiserModule(lightning.LightningModule):
         return loss
 
     def _weight(self, batch: dict[str, Tensor]) -> Tensor:
-        """Weight of each latent pixel: the share of it that was observed, corrected where asked."""
-        observed = batch["lead_observed"]
+        """Weight of each latent: its observed share and its channel's weight, corrected where asked."""
+        weight = batch["lead_observed"] * self.model.channel_weight(
+            self.preset.denoiser_training.channel_power
+        )
         if not self.preset.window.corrected:
-            return observed
-        return observed * batch["weight"].reshape(-1, *[1] * (observed.ndim - 1))
+            return weight
+        return weight * batch["weight"].reshape(-1, *[1] * (weight.ndim - 1))
 
     def _members(self, batch: dict[str, Tensor]) -> Tensor:
         """Rain rates ``(m, t_out, H, W)`` of the first (only) window of a batch."""

@@ -28,41 +28,6 @@ def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Exa
     return {name: turned(name, value) for name, value in example.items()}
 
 
-class Augmentation:
-    """Changes an example of the latent cache at random, as its window might have been.
-
-    Args:
-        model: turns and strengthens latents.
-        turned: by one of the eight symmetries.
-        strengths: least and greatest factor of x - x_dry, drawn between them on a logarithmic scale.
-    """
-
-    def __init__(self, model: LatentDiffusion, *, turned: bool, strengths: tuple[float, float]) -> None:
-        self.model = model
-        self.turned = turned
-        self.strengths = strengths
-
-    def __call__(self, example: Example, rng: np.random.Generator) -> Example:
-        """The example, changed."""
-        if self.turned:
-            example = turn_example(self.model, example, int(rng.integers(8)))
-        if self.strengths != (1.0, 1.0):
-            low, high = np.log(self.strengths)
-            example = strengthen_example(self.model, example, float(np.exp(rng.uniform(low, high))))
-        return example
-
-
-def strengthen_example(model: LatentDiffusion, example: Example, factor: float) -> Example:
-    """An example of the latent cache as if x - x_dry of its window had been ``factor`` times as large."""
-
-    def strengthened(name: str, value: Tensor) -> Tensor:
-        if name.endswith("_latent"):
-            return model.strengthen(value.to(model.latent_mean.device), factor).cpu()
-        return factor * (value + 1.0) - 1.0 if name == "context_pixels" else value
-
-    return {name: strengthened(name, value) for name, value in example.items()}
-
-
 def targets(model: LatentDiffusion, cache: LatentCache, most: int = 128) -> Iterator[Tensor]:
     """What the denoiser learns to sample, ``(t_out, c, h, w)``, of some windows; zero where unobserved."""
     device = model.latent_mean.device
@@ -78,13 +43,14 @@ class ShuffledCache(Dataset[Example]):
     """Example n is the n-th of an endless sequence of permutations of the cache, drawn from the seed.
 
     Args:
-        augmentation: changes each example, drawn anew each time.
+        model: turns each example by one of the eight symmetries of its windows, drawn anew each time; none
+            to turn nothing.
     """
 
-    def __init__(self, cache: LatentCache, seed: int, augmentation: Augmentation) -> None:
+    def __init__(self, cache: LatentCache, seed: int, model: LatentDiffusion | None = None) -> None:
         self.cache = cache
         self.seed = seed
-        self.augmentation = augmentation
+        self.model = model
 
     def __len__(self) -> int:
         return len(self.cache)
@@ -92,7 +58,10 @@ class ShuffledCache(Dataset[Example]):
     def __getitem__(self, n: int) -> Example:
         turn, position = divmod(n, len(self.cache))
         order = np.random.default_rng((self.seed, turn)).permutation(len(self.cache))
-        return self.augmentation(self.cache[int(order[position])], np.random.default_rng((self.seed, 1, n)))
+        example = self.cache[int(order[position])]
+        if self.model is None:
+            return example
+        return turn_example(self.model, example, int(np.random.default_rng((self.seed, 1, n)).integers(8)))
 
 
 class LatentData(lightning.LightningDataModule):
@@ -103,10 +72,10 @@ class LatentData(lightning.LightningDataModule):
         config: OptimisationConfig,
         train: LatentCache,
         validation: LatentCache,
-        augmentation: Augmentation,
+        turning: LatentDiffusion | None = None,
     ) -> None:
         super().__init__()
-        self.augmentation = augmentation
+        self.turning = turning
         self.config = config
         self.train_cache = train
         self.validation_cache = validation
@@ -117,7 +86,7 @@ class LatentData(lightning.LightningDataModule):
             raise RuntimeError("LatentData is attached to a trainer before its loaders are made")
         config = self.config
         return DataLoader(
-            ShuffledCache(self.train_cache, config.seed, self.augmentation),
+            ShuffledCache(self.train_cache, config.seed, self.turning),
             batch_size=config.batch_size,
             sampler=StepSampler(lambda: trainer.global_step, config.steps_per_epoch, config.batch_size),
         )

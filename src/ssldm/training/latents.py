@@ -113,6 +113,7 @@ def _model_config(preset: Preset, name: str, series: Sequence[xr.DataArray]) -> 
         autoencoder=preset.autoencoder,
         denoiser=preset.denoiser,
         diffusion=preset.diffusion,
+        mean_matching=preset.mean_matching,
     )
 
 

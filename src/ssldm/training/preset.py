@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import xarray as xr
 import yaml
-from pydantic import PositiveFloat, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
@@ -17,6 +17,7 @@ from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
+from ssldm.nowcast.mean_matching import MeanMatchingConfig
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
@@ -118,8 +119,7 @@ class DenoiserTrainingConfig(Config):
         windows: number of training windows in the latent cache.
         validation_windows: number of validation windows in the latent cache.
         turned: turn and mirror windows at random, which needs an autoencoder whose latents can be turned.
-        strengths: least and greatest factor by which x - x_dry of a window is multiplied at random, which
-            needs a block autoencoder.
+        channel_power: power of a channel's deviation that is its weight in the loss; 0 weighs all alike.
         keep_pixels: keep the context frames in the cache even if this denoiser does not need them, so that
             others that do may share it.
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
@@ -128,7 +128,7 @@ class DenoiserTrainingConfig(Config):
     windows: int = 2000
     validation_windows: int = 8
     turned: bool = False
-    strengths: tuple[PositiveFloat, PositiveFloat] = (1.0, 1.0)
+    channel_power: float = 0.0
     keep_pixels: bool = False
     validation_members: int = 4
     validation_steps: int = 8
@@ -156,6 +156,7 @@ class Preset(Config):
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig = DiffusionConfig()
     denoiser_training: DenoiserTrainingConfig
+    mean_matching: MeanMatchingConfig = MeanMatchingConfig()
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
 
@@ -168,8 +169,6 @@ class Preset(Config):
             raise ValueError(
                 "denoiser_training.turned needs a block autoencoder with frequencies alike in y and x"
             )
-        if self.denoiser_training.strengths != (1.0, 1.0) and not block:
-            raise ValueError("denoiser_training.strengths needs a block autoencoder")
         return self
 
 

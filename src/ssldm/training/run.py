@@ -13,7 +13,7 @@ from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.frames import FrameData
 from ssldm.training.latent_cache import Progress, residual_statistics
-from ssldm.training.latent_data import Augmentation, LatentData, targets
+from ssldm.training.latent_data import LatentData, targets
 from ssldm.training.latents import build_latents
 from ssldm.training.optimisation import fit
 from ssldm.training.preset import Preset
@@ -109,9 +109,8 @@ def train_denoiser(
         write_weights(out / MODEL, model.config, model.state_dict())
 
     _write_preset(out, preset)
-    training = preset.denoiser_training
-    augmentation = Augmentation(model, turned=training.turned, strengths=training.strengths)
-    data = LatentData(optimisation, found.train, found.validation, augmentation)
+    turning = model if preset.denoiser_training.turned else None
+    data = LatentData(optimisation, found.train, found.validation, turning)
     fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
     return out / MODEL
