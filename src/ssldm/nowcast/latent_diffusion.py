@@ -135,7 +135,7 @@ class LatentDiffusion(nn.Module):
         return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
 
     def channel_weight(self, power: float) -> Tensor:
-        """Weight ``(c, 1, 1)`` of each channel in the loss, one on average: its unscaled deviation to a power.
+        """Weight ``(c, 1, 1)`` of channels in the loss, one on average: their unscaled deviation to a power.
 
         Unit variance makes all channels of a code alike; what a pixel shows is mostly the coarse ones'.
         """
