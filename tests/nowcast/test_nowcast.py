@@ -39,7 +39,8 @@ def tiny_model(training_size: int = 64) -> LatentDiffusion:
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.15, generator=generator)
-    model.target_slope.fill_(1.0)
+    assert model.residual is not None
+    model.residual.slope.fill_(1.0)
     return model
 
 

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import PositiveFloat
+
 from ssldm.config import Config
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class DiffusionConfig(Config):
         prediction: noise ε, velocity v = √ᾱ ε - √(1-ᾱ) z₀ (Salimans and Ho, 2022), or ``sample``, z₀ with the
             loss of v, for a network that is too narrow to pass the noise through.
         target: ``latents``, or ``residual``, their standardised departure from the extrapolated latents.
+        residual_reaches: of the neighbourhoods that the residual's regression takes means of, see
+            `ssldm.nowcast.residual_target`.
         noise: ``white``, or ``correlated``, with the measured space-time covariance of the target
             (`ssldm.diffusion.correlated_noise`); samplers that add white noise are then refused.
         noise_reach: how far that noise is correlated, in latent pixels.
@@ -48,6 +52,7 @@ class DiffusionConfig(Config):
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
     prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
     target: Literal["latents", "residual"] = "latents"
+    residual_reaches: tuple[PositiveFloat, ...] = ()
     noise: Literal["white", "correlated"] = "white"
     noise_reach: int = 4
 

@@ -146,9 +146,8 @@ class EnsembleSampler:
         """Rain rate ``(t_out, H, W)`` of a sampled target ``(t_out, c, h, w)``."""
         blend = Blend(self.tiling, (len(target),))
         for tile in self.tiles:
-            latents = self.model.from_target(
-                target[None, ..., *tile.latent].to(self.device), tile.condition.extrapolated_latent
-            )[0]
+            window = target[None, ..., *tile.latent].to(self.device)
+            latents = self.model.from_target(window, tile.condition)[0]
             blend.add(tile.pixels, self.model.decode(latents).cpu())
         rate = blend.result()[:, : self.size[0], : self.size[1]]
         return match_mean(rate, self.extrapolated, self.observed, self.model.config.mean_matching)

@@ -14,7 +14,9 @@ from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoder
 from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.mean_matching import MeanMatchingConfig
+from ssldm.nowcast.residual_target import ResidualTarget
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
 FRAMES_AT_ONCE = 4
@@ -73,9 +75,6 @@ class LatentDiffusion(nn.Module):
 
     latent_mean: Tensor
     latent_std: Tensor
-    target_slope: Tensor
-    target_offset: Tensor
-    target_std: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -85,9 +84,9 @@ class LatentDiffusion(nn.Module):
         channels, lead = config.autoencoder.latent_channels, config.lead_frames
         self.register_buffer("latent_mean", torch.zeros(channels))
         self.register_buffer("latent_std", torch.ones(channels))
-        self.register_buffer("target_slope", torch.zeros(lead, channels))
-        self.register_buffer("target_offset", torch.zeros(lead, channels))
-        self.register_buffer("target_std", torch.ones(lead, channels))
+        residual = config.diffusion.target == "residual"
+        reaches = config.diffusion.residual_reaches
+        self.residual = ResidualTarget(channels, lead, reaches) if residual else None
         correlated = config.diffusion.noise == "correlated"
         self.noise = CorrelatedNoise(channels, lead, config.diffusion.noise_reach) if correlated else None
 
@@ -99,9 +98,10 @@ class LatentDiffusion(nn.Module):
             generators: on the CPU.
         """
         margin = 0 if self.noise is None else 2 * self.noise.reach
-        shape = (*self.target_std.shape, size[0] + margin, size[1] + margin)
+        frames, channels = self.config.lead_frames, self.config.autoencoder.latent_channels
+        shape = (frames, channels, size[0] + margin, size[1] + margin)
         white = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
-        white = white.to(self.target_std.device)
+        white = white.to(self.latent_mean.device)
         return white if self.noise is None else self.noise(white)
 
     def encode(self, rate: Tensor) -> Tensor:
@@ -139,26 +139,19 @@ class LatentDiffusion(nn.Module):
 
         Unit variance makes all channels of a code alike; what a pixel shows is mostly the coarse ones'.
         """
-        deviation = self.latent_std * self.target_std.square().mean(dim=0).sqrt()
+        deviation = self.latent_std
+        if self.residual is not None:
+            deviation = deviation * self.residual.std.square().mean(dim=0).sqrt()
         weight = deviation**power
         return _per_pixel(weight / weight.mean())
 
-    def to_target(self, latents: Tensor, extrapolated: Tensor | None) -> Tensor:
-        """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their standardised residual
+    def to_target(self, latents: Tensor, condition: Condition) -> Tensor:
+        """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their residual (`ResidualTarget`)."""
+        return latents if self.residual is None else self.residual.standardise(latents, condition)
 
-        (z - (a z_ext + b)) / s, with a, b, s fitted for each lead time and channel.
-        """
-        if self.config.diffusion.target == "latents" or extrapolated is None:
-            return latents
-        expected = _per_pixel(self.target_slope) * extrapolated + _per_pixel(self.target_offset)
-        return (latents - expected) / _per_pixel(self.target_std)
-
-    def from_target(self, target: Tensor, extrapolated: Tensor | None) -> Tensor:
+    def from_target(self, target: Tensor, condition: Condition) -> Tensor:
         """The inverse of `to_target`."""
-        if self.config.diffusion.target == "latents" or extrapolated is None:
-            return target
-        expected = _per_pixel(self.target_slope) * extrapolated + _per_pixel(self.target_offset)
-        return target * _per_pixel(self.target_std) + expected
+        return target if self.residual is None else self.residual.restore(target, condition)
 
 
 def _per_pixel(values: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class DenoiserModule(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Loss of a batch of windows from the latent cache."""
         condition = condition_of(batch)
-        clean = self.model.to_target(batch["lead_latent"], condition.extrapolated_latent)
+        clean = self.model.to_target(batch["lead_latent"], condition)
         generator = step_generator(self.preset.denoiser_training.optimisation.seed, self.global_step)
         noise = self.model.draw_noise((clean.shape[-2], clean.shape[-1]), [generator] * len(clean))
         timestep = torch.randint(self.preset.diffusion.timesteps, (len(clean),), generator=generator).to(
@@ -75,7 +75,7 @@ class DenoiserModule(lightning.LightningModule):
             training.validation_steps,
             generators,
         )
-        latents = self.model.from_target(target, condition.extrapolated_latent)
+        latents = self.model.from_target(target, condition)
         return torch.stack([self.model.decode(member) for member in latents])
 
     def on_validation_epoch_start(self) -> None:

@@ -1,7 +1,7 @@
 """Latents and extrapolated frames of training windows, computed once and kept on disk."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -166,35 +166,3 @@ def _encode_window(
         "weight": window["weight"][0],
         "extrapolated_coverage": F.avg_pool2d(covered[:, None].float(), stride),
     }
-
-
-def residual_statistics(cache: LatentCache, sample: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Slope, offset and deviation ``(t_out, c)`` of the regression of observed on extrapolated latents.
-
-    Latent pixels that are not wholly observed are left out.
-    """
-    sums = torch.zeros(0)
-    for n in sample:
-        example = cache[n]
-        weight = (example["lead_observed"] > 0.99).double()
-        x, y = example["extrapolated_latent"].double(), example["lead_latent"].double()
-        terms = torch.stack(
-            [
-                v.sum(dim=(-2, -1))
-                for v in (
-                    weight.expand_as(x),
-                    weight * x,
-                    weight * y,
-                    weight * x * x,
-                    weight * x * y,
-                    weight * y * y,
-                )
-            ]
-        )
-        sums = terms if sums.numel() == 0 else sums + terms
-    _, x, y, xx, xy, yy = sums / sums[0].clamp_min(1.0)
-    variance = (xx - x * x).clamp_min(1e-6)
-    slope = (xy - x * y) / variance
-    offset = y - slope * x
-    residual = (yy - y * y) - slope * (xy - x * y)
-    return slope.float(), offset.float(), residual.clamp_min(1e-6).sqrt().float()

@@ -1,6 +1,6 @@
 """The latent cache as Lightning data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import lightning
 import numpy as np
@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.radar.windows import turn
-from ssldm.training.latent_cache import LatentCache
+from ssldm.training.latent_cache import LatentCache, condition_of
 from ssldm.training.preset import OptimisationConfig
 from ssldm.training.sampler import StepSampler
 
@@ -28,15 +29,20 @@ def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Exa
     return {name: turned(name, value) for name, value in example.items()}
 
 
-def targets(model: LatentDiffusion, cache: LatentCache, most: int = 128) -> Iterator[Tensor]:
-    """What the denoiser learns to sample, ``(t_out, c, h, w)``, of some windows; zero where unobserved."""
-    device = model.latent_mean.device
+Single = tuple[Tensor, Tensor, Condition]
+
+
+def singles(cache: LatentCache, device: torch.device, most: int = 128) -> Iterator[Single]:
+    """Some examples as batches of one: lead latents, their observed share, the condition."""
     for n in range(0, len(cache), max(len(cache) // most, 1)):
-        example = cache[n]
-        latents, extrapolated = (
-            example[f"{name}_latent"][None].to(device) for name in ("lead", "extrapolated")
-        )
-        yield model.to_target(latents, extrapolated)[0].cpu() * (example["lead_observed"] > 0.99)
+        batch = {name: value[None].to(device) for name, value in cache[n].items()}
+        yield batch["lead_latent"], batch["lead_observed"], condition_of(batch)
+
+
+def targets(model: LatentDiffusion, examples: Iterable[Single]) -> Iterator[Tensor]:
+    """What the denoiser learns to sample, ``(t_out, c, h, w)``, of some windows; zero where unobserved."""
+    for latents, observed, condition in examples:
+        yield (model.to_target(latents, condition) * (observed > 0.99))[0].cpu()
 
 
 class ShuffledCache(Dataset[Example]):

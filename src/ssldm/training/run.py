@@ -12,8 +12,8 @@ from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.frames import FrameData
-from ssldm.training.latent_cache import Progress, residual_statistics
-from ssldm.training.latent_data import LatentData, targets
+from ssldm.training.latent_cache import Progress
+from ssldm.training.latent_data import LatentData, singles, targets
 from ssldm.training.latents import build_latents
 from ssldm.training.optimisation import fit
 from ssldm.training.preset import Preset
@@ -95,14 +95,11 @@ def train_denoiser(
         preset, train, validation, autoencoder, latents or out / "latents", name=out.name, progress=progress
     )
     model = found.model
-    if preset.diffusion.target == "residual":
-        sample = range(0, len(found.train), max(len(found.train) // 500, 1))
-        slope, offset, deviation = residual_statistics(found.train, sample)
-        model.target_slope.copy_(slope)
-        model.target_offset.copy_(offset)
-        model.target_std.copy_(deviation)
+    device = model.latent_mean.device
+    if model.residual is not None:
+        model.residual.fit(singles(found.train, device))
     if model.noise is not None:
-        model.noise.measure(targets(model, found.train))
+        model.noise.measure(targets(model, singles(found.train, device)))
     module = DenoiserModule(preset, model, out / "pictures")
 
     def export() -> None:

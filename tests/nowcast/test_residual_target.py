@@ -1,0 +1,93 @@
+"""The residual that is sampled: fitted to examples of known statistics, undone again, alike when turned."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from ssldm.nn.merge_net import Condition
+from ssldm.nowcast.residual_target import ResidualTarget
+
+CHANNELS, LEAD, SIDE = 3, 2, 24
+SLOPES = torch.tensor([0.5, 0.3])
+
+
+def condition(latents: Tensor, coverage: Tensor) -> Condition:
+    return Condition(context_latent=latents, extrapolated_latent=latents, extrapolated_coverage=coverage)
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Gaussian mean of a deviation of two, by another way than the code's."""
+    from scipy.ndimage import gaussian_filter
+
+    sigma = (0, 0, 0, 2, 2)
+    return torch.from_numpy(gaussian_filter(x.double().numpy(), sigma, mode="constant", truncate=2.5)).float()
+
+
+def examples(count: int = 12) -> Iterator[tuple[Tensor, Tensor, Condition]]:
+    """z = 0.5 z_ext + 0.3 times its mean over a neighbourhood + 0.1 + 0.2 times normal numbers."""
+    torch.manual_seed(0)
+    for _ in range(count):
+        extrapolated = torch.randn(1, LEAD, CHANNELS, SIDE, SIDE) + 1.0
+        coverage = torch.ones(1, LEAD, 1, SIDE, SIDE)
+        coverage[..., :4] = 0.0
+        observed = torch.ones_like(coverage)
+        observed[..., -4:, :] = 0.5
+        means = smooth(extrapolated * coverage) / smooth(coverage).clamp_min(0.05)
+        noise = 0.2 * torch.randn_like(extrapolated)
+        latents = SLOPES[0] * extrapolated + SLOPES[1] * means + 0.1 + noise
+        latents[..., -4:, :] = 100.0
+        yield latents, observed, condition(extrapolated, coverage)
+
+
+@pytest.fixture
+def fitted() -> ResidualTarget:
+    target = ResidualTarget(CHANNELS, LEAD, [2.0])
+    target.fit(examples())
+    return target
+
+
+def test_the_regression_is_recovered_where_it_was_observed(fitted: ResidualTarget) -> None:
+    expected = SLOPES[:, None, None].expand(-1, LEAD, CHANNELS)
+    torch.testing.assert_close(fitted.slope, expected, atol=0.04, rtol=0.0)
+    torch.testing.assert_close(fitted.offset, torch.full((LEAD, CHANNELS), 0.1), atol=0.04, rtol=0.0)
+    torch.testing.assert_close(fitted.std, torch.full((LEAD, CHANNELS), 0.2), atol=0.01, rtol=0.0)
+
+
+def test_residuals_are_standard_and_can_be_undone(fitted: ResidualTarget) -> None:
+    latents, _, known = next(examples())
+    residual = fitted.standardise(latents, known)
+    seen = residual[..., :-4, :]
+    assert float(seen.mean()) == pytest.approx(0.0, abs=0.1)
+    assert float(seen.std()) == pytest.approx(1.0, abs=0.05)
+    torch.testing.assert_close(fitted.restore(residual, known), latents)
+
+
+def test_what_is_not_covered_is_not_read(fitted: ResidualTarget) -> None:
+    latents, _, known = next(examples())
+    assert known.extrapolated_latent is not None
+    assert known.extrapolated_coverage is not None
+    changed = known.extrapolated_latent.clone()
+    changed[..., :4] = 50.0
+    residuals = [
+        fitted.standardise(latents, condition(x, known.extrapolated_coverage))[..., 4:]
+        for x in (changed, known.extrapolated_latent)
+    ]
+    torch.testing.assert_close(*residuals)
+
+
+def test_a_turned_window_has_the_turned_residual(fitted: ResidualTarget) -> None:
+    latents, _, known = next(examples())
+
+    def turned(x: Tensor) -> Tensor:
+        return torch.rot90(x, 1, (-2, -1))
+
+    residual = fitted.standardise(turned(latents), known.map(turned))
+    torch.testing.assert_close(residual, turned(fitted.standardise(latents, known)), atol=1e-4, rtol=1e-4)
+
+
+def test_without_extrapolation_there_is_no_residual(fitted: ResidualTarget) -> None:
+    latents, _, known = next(examples())
+    with pytest.raises(ValueError, match="needs extrapolated latents"):
+        fitted.standardise(latents, Condition(context_latent=known.context_latent))
