@@ -82,7 +82,7 @@ class ResidualTarget(nn.Module):
             count = count + weight.sum(dim=(-2, -1))
         count = count.clamp_min(1.0)
         # A little towards zero, for channels without rain in them.
-        ridge = 1e-6 * count[..., None, None] * torch.eye(gram.shape[-1], dtype=gram.dtype)
+        ridge = 1e-6 * count[..., None, None] * torch.eye(gram.shape[-1]).to(gram)
         coefficients = torch.linalg.solve(gram + ridge, moment)
         explained = (coefficients * (2.0 * moment - (gram @ coefficients[..., None])[..., 0])).sum(dim=-1)
         self.offset.copy_(coefficients[..., 0])
