@@ -49,3 +49,14 @@ def test_no_rain_stays_finite() -> None:
     config = MeanMatchingConfig(power=1.0)
     assert match_mean(torch.zeros_like(rate), rate, ALL, config).abs().max() == 0.0
     assert match_mean(rate, torch.zeros_like(rate), ALL, config).max() < 0.03
+
+
+@pytest.mark.parametrize("reach", [10, 22, 64])
+def test_a_flipped_member_is_matched_alike(reach: int) -> None:
+    """Sides that blocks divide, as those are laid from the first row and column."""
+    rate, extrapolated = (field[:, :, :136] for field in fields())
+    extrapolated = extrapolated * torch.linspace(0.5, 2.0, 136)
+    config = MeanMatchingConfig(power=1.0, reach=reach)
+    observed = ALL[:, :, :136]
+    flipped = match_mean(rate.flip(-1, -2), extrapolated.flip(-1, -2), observed, config)
+    torch.testing.assert_close(flipped.flip(-1, -2), match_mean(rate, extrapolated, observed, config))

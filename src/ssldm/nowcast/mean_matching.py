@@ -15,6 +15,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from ssldm.config import Config
+from ssldm.nowcast.gaussian_blur import gaussian_blur
 
 # Side in pixels of the blocks whose means are averaged: far below the reach, and cheap.
 _BLOCK = 8
@@ -63,9 +64,4 @@ def match_mean(rate: Tensor, extrapolated: Tensor, observed: Tensor, config: Mea
 def _surroundings(field: Tensor, reach: int) -> Tensor:
     """Gaussian means of blocks, ``(t, h, w)`` → ``(t, h', w')``; beyond the edges is nothing."""
     blocks = F.avg_pool2d(field[:, None], _BLOCK, ceil_mode=True, count_include_pad=False)
-    steps = torch.arange(-2 * reach // _BLOCK, 2 * reach // _BLOCK + 1, dtype=field.dtype)
-    kernel = torch.exp(-0.5 * (steps * _BLOCK / reach) ** 2)
-    kernel = kernel / kernel.sum()
-    half = len(kernel) // 2
-    rows = F.conv2d(blocks, kernel[None, None, :, None], padding=(half, 0))
-    return F.conv2d(rows, kernel[None, None, None], padding=(0, half))[:, 0]
+    return gaussian_blur(blocks[:, 0], reach / _BLOCK, truncate=2.0)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssldm.nn.merge_net import Condition
+from ssldm.nowcast.gaussian_blur import gaussian_blur
 
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05
@@ -91,16 +91,7 @@ class ResidualTarget(nn.Module):
 
 
 def _blur(x: Tensor, deviation: float) -> Tensor:
-    """Gaussian sum of ``(b, t, c, h, w)`` over the last two axes, of weights that add up to one."""
-    reach = round(2.5 * deviation)
-    offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-0.5 * (offsets / deviation) ** 2)
-    kernel = kernel / kernel.sum()
-    maps = x.flatten(0, 2)[:, None]
-    maps = F.conv2d(maps, kernel[None, None, :, None], padding=(reach, 0))
-    maps = F.conv2d(maps, kernel[None, None, None], padding=(0, reach))
-    blurred: Tensor = maps[:, 0].unflatten(0, (x.shape[0], x.shape[1], x.shape[2]))
-    return blurred
+    return gaussian_blur(x, deviation, truncate=2.5)
 
 
 def _per_pixel(values: Tensor) -> Tensor:
