@@ -7,7 +7,7 @@ from torch import Tensor
 def gaussian_blur(x: Tensor, deviation: float, truncate: float) -> Tensor:
     """Gaussian sum of ``(..., h, w)`` over the last two axes, of weights that add up to one.
 
-    As products with banded matrices: on small maps, convolutions of one channel take some thirty times as long.
+    As products with banded matrices: on small maps, convolutions of one channel take thirty times as long.
 
     Args:
         x: beyond its edges is nothing.
