@@ -17,6 +17,9 @@ archive smhi-train "$data/smhi_npy/2021_05_11_*" --end 2021-05-11T17:30
 archive meteoswiss-train "$data/mch_gif/20150515"
 archive fmi-train "$data/fmi_pgm"
 archive mrms-train "$data/mrms_grib2" --crop=-90,20,-60,55
+archive bom-train "$data/bom_nc"
+archive bom-10-minutes-train "$data/bom_c10_nc"
+archive opera-train "$data/opera_odim/T_PABV21_*"
 
 archive knmi-validation "$data/knmi_h5" --start 2010-08-26T05:35
 archive smhi-validation "$data/smhi_npy/2021_05_11_*" --start 2021-05-11T17:35

@@ -59,7 +59,7 @@ def main() -> None:
     options, given = parse("conditions", __doc__, budget=15.0, seeds="0", needs_autoencoder=True)
     todo = jobs(VARIANTS, options.seeds)
     for folder, job in {latents(options, job): job for job in todo}.items():
-        overrides = [*job.overrides, *latent_overrides(options.preset, job.seed)]
+        overrides = [*job.overrides, *latent_overrides(options, job.seed)]
         preset = load_preset(options.preset, [*overrides, "denoiser_training.keep_pixels=true"])
         archives = options.paths(TRAIN), options.paths(VALIDATION)
         build_latents(preset, *archives, given.autoencoder, folder)

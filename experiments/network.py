@@ -85,7 +85,7 @@ def main() -> None:
     """Run the study."""
     options, given = parse("network", __doc__, budget=15.0, seeds="0", needs_autoencoder=True)
     for seed in options.seeds:
-        preset = load_preset(options.preset, latent_overrides(options.preset, seed))
+        preset = load_preset(options.preset, latent_overrides(options, seed))
         archives = options.paths(TRAIN), options.paths(VALIDATION)
         build_latents(preset, *archives, given.autoencoder, options.out / f"latents-{seed}")
     todo = jobs(variants(options.preset), options.seeds)

@@ -32,7 +32,7 @@ from ssldm.training.run import train_denoiser
 HERE = Path(__file__).parent
 TRAIN = ("knmi-train", "fmi-train", "meteoswiss-train", "smhi-train")
 VALIDATION = ("knmi-validation", "smhi-validation")
-LATENT_WINDOWS = 400
+WINDOWS_A_MINUTE = 40
 
 
 @dataclass(frozen=True)
@@ -236,9 +236,9 @@ def schedule(section: str, steps: int, seed: int) -> list[str]:
     return [f"{section}.optimisation.{key}={value}" for key, value in values.items()]
 
 
-def latent_overrides(preset: str, seed: int) -> list[str]:
-    """Overrides that say which windows the latent cache holds: fewer than for a long training."""
-    windows = min(load_preset(preset).denoiser_training.windows, LATENT_WINDOWS)
+def latent_overrides(options: Options, seed: int) -> list[str]:
+    """Overrides that say which windows the latent cache holds: as many as suit the budget."""
+    windows = round(WINDOWS_A_MINUTE * options.budget)
     section = "denoiser_training"
     return [
         f"{section}.windows={windows}",
@@ -268,7 +268,7 @@ def train_forecast(
     overrides = [
         *job.overrides,
         *schedule("denoiser_training", steps, job.seed),
-        *latent_overrides(options.preset, job.seed),
+        *latent_overrides(options, job.seed),
     ]
     train_denoiser(
         load_preset(options.preset, overrides),

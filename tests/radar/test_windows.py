@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ssldm.errors import ObservationError
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.regrid import coarsen
-from ssldm.radar.windows import WindowIndex, turn
+from ssldm.radar.windows import WindowIndex, rescaling, turn
 
 
 def series(rate: np.ndarray, minutes: list[int] | None = None, product: str = "test") -> xr.DataArray:
@@ -122,3 +123,37 @@ def test_windows_need_be_no_multiple_of_the_block() -> None:
     index = WindowIndex([series(np.ones((1, 128, 128)))], frames=1, size=96, step_minutes=5)
     rng = np.random.default_rng(0)
     assert {index.read(index.draw(rng)).shape for _ in range(50)} == {(1, 96, 96)}
+
+
+def test_other_time_steps_are_thinned_or_coarsened_to_the_same_motion() -> None:
+    every = {2.0: (2, 1), 5.0: (1, 1), 6.0: (1, 1), 10.0: (1, 2), 15.0: (1, 3), 1.0: (4, 1)}
+    assert {minutes: rescaling(minutes, 5.0) for minutes in every} == every
+    with pytest.raises(ObservationError, match="cannot stand for"):
+        rescaling(1440.0, 5.0)
+
+
+def test_a_rescaled_window_has_every_other_frame() -> None:
+    rate = np.random.default_rng(0).random((8, 64, 64)).astype(np.float32)
+    data = series(rate, [2 * i for i in range(8)])
+    with pytest.raises(ObservationError, match="found none"):
+        WindowIndex([data], frames=3, size=64, step_minutes=5)
+    index = WindowIndex([data], frames=3, size=64, step_minutes=5, rescaled=True)
+    assert [window.start for window in index.windows] == [0, 1, 2, 3]
+    np.testing.assert_array_equal(index.read(index.windows[1]), rate[[1, 3, 5]])
+    # 4 minutes for 5: a pixel of 1 m stands for one of 1.25 m, rounded; 10 minutes of 2 m for 5 of 1 m.
+    wide = WindowIndex(
+        [series(np.ones((3, 640, 640)), [0, 10, 20])], frames=3, size=64, step_minutes=5, rescaled=True
+    )
+    assert {window.coarsening for window in wide.windows} == {2}
+    assert index.pixel_sizes == wide.pixel_sizes == (1, 1)
+
+
+def test_a_short_window_is_unobserved_at_its_end() -> None:
+    rate = np.ones((9, 64, 64))
+    data = series(rate, [0, 5, 10, 20, 25, 30, 35, 40, 45])
+    index = WindowIndex([data], frames=5, size=64, step_minutes=5, least_frames=3)
+    assert [(w.start, w.frames) for w in index.windows] == [(0, 3), (3, 5), (4, 5), (5, 4), (6, 3)]
+    read = index.read(index.windows[3])
+    assert read.shape == (5, 64, 64)
+    assert np.isfinite(read[:4]).all()
+    assert np.isnan(read[4]).all()

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
+from ssldm.radar.observations import pixel_size
 from ssldm.radar.regrid import coarsen
 
 _BLOCK = 64
@@ -17,9 +18,15 @@ _WET_MM_PER_HOUR = 0.1
 
 @dataclass(frozen=True)
 class Window:
-    """One window: which series, first frame, first row and column (of the coarsened grid), coarsening.
+    """One window.
 
-    ``number`` is the place of it in the index, or, where it was drawn, of the one that it lies around.
+    Attributes:
+        series, start: which series and its frame that the window begins with.
+        row, column: of its upper left corner, on the coarsened grid.
+        coarsening: side of the blocks of pixels that were averaged.
+        number: its place in the index, or, where it was drawn, that of the one that it lies around.
+        frames: how many frames there are; any more are unobserved.
+        every: takes so many-th frame of the series.
     """
 
     series: int
@@ -28,20 +35,34 @@ class Window:
     column: int
     coarsening: int
     number: int
+    frames: int
+    every: int = 1
+
+    @property
+    def times(self) -> range:
+        """Its frames in the series."""
+        return range(self.start, self.start + self.frames * self.every, self.every)
 
 
 class WindowIndex:
     """All windows of gap-free frames in some series; importance within a product is the wet share.
 
     Args:
-        series: lazily opened archives ``(time, y, x)``; all with ``step_minutes``.
+        series: lazily opened archives ``(time, y, x)``.
         frames: length of a window.
         size: side of a window in (coarsened) pixels.
         step_minutes: time step the windows must have.
         coarsenings: factors by which a series may be block-averaged first.
+        rescaled: take series of another time step too, thinned or coarsened until rain moves as many pixels
+            a frame as at ``step_minutes``, within a quarter: 10 minutes and 2 km for 5 minutes and 1 km.
+        least_frames: windows may be so short, for want of frames; what they lack is unobserved.
         observed: least share of observed pixels.
         dry_weight: importance of a window without rain; that of a wet one is its wet share plus this.
         cache_bytes: decoded frames kept in memory, so that windows that share frames cost no second reading.
+
+    Attributes:
+        windows: all of them.
+        pixel_sizes: smallest and largest pixel in metres, rescaled to ``step_minutes``.
 
     Raises:
         ObservationError: no window fits.
@@ -55,9 +76,11 @@ class WindowIndex:
         size: int,
         step_minutes: float,
         coarsenings: Sequence[int] = (1,),
+        rescaled: bool = False,
+        least_frames: int | None = None,
         observed: float = 0.5,
         dry_weight: float = 0.02,
-        cache_bytes: int = 1 << 30,
+        cache_bytes: int = 3 << 30,
     ) -> None:
         self.series = series
         self._frames = _FrameCache(series, cache_bytes)
@@ -65,18 +88,25 @@ class WindowIndex:
         self.size = size
         windows: list[Window] = []
         weights: list[float] = []
+        pixel_sizes: list[float] = []
         for number, data in enumerate(series):
-            starts = gap_free_starts(data["time"].values, frames, step_minutes)
-            for coarsening in coarsenings:
+            step = _usual_step(data) if rescaled and frames > 1 else step_minutes
+            every, factor = rescaling(step, step_minutes)
+            runs = _runs(data["time"].values, step, frames, every, least_frames or frames)
+            for coarsening in (factor * c for c in coarsenings):
                 wet, seen = self._block_shares(number, coarsening)
-                for start, row, column, wet_share in _fitting(wet, seen, starts, frames, size, observed):
-                    windows.append(Window(number, start, row, column, coarsening, len(windows)))
+                for times, row, column, wet_share in _fitting(wet, seen, runs, size, observed):
+                    pixel_sizes.append(pixel_size(data) * coarsening * step_minutes / (every * step))
+                    windows.append(
+                        Window(number, times[0], row, column, coarsening, len(windows), len(times), every)
+                    )
                     weights.append(wet_share + dry_weight)
         if not windows:
             raise ObservationError(
                 f"expected gap-free windows of {frames} frames and {size}×{size} pixels, found none"
             )
         self.windows = windows
+        self.pixel_sizes = round(min(pixel_sizes)), round(max(pixel_sizes))
         self.probability = self._balanced(np.asarray(weights))
         self._cumulative = np.cumsum(self.probability)
 
@@ -86,7 +116,7 @@ class WindowIndex:
         shape = (data.sizes["time"], data.sizes["y"] // block, data.sizes["x"] // block)
         wet, seen = np.zeros(shape), np.zeros(shape)
         for i in range(shape[0] if 0 not in shape else 0):
-            (frame,) = self._frames.read(number, i, i + 1)
+            (frame,) = self._frames.read(number, [i])
             wet[i] = coarsen((frame >= _WET_MM_PER_HOUR).astype(np.float32), block)
             seen[i] = coarsen(np.isfinite(frame).astype(np.float32), block)
         return wet, seen
@@ -124,10 +154,12 @@ class WindowIndex:
     def read(self, window: Window) -> NDArray[np.float32]:
         """Rain rate ``(t, h, w)`` in mm/h of a window, NaN where unobserved."""
         factor, size = window.coarsening, self.size
+        rate = np.full((self.frames, size, size), np.nan, np.float32)
         rows = slice(window.row * factor, (window.row + size) * factor)
         columns = slice(window.column * factor, (window.column + size) * factor)
-        frames = self._frames.read(window.series, window.start, window.start + self.frames)
-        return coarsen(np.stack([frame[rows, columns] for frame in frames]), factor)
+        frames = self._frames.read(window.series, window.times)
+        rate[: len(frames)] = coarsen(np.stack([frame[rows, columns] for frame in frames]), factor)
+        return rate
 
 
 class _FrameCache:
@@ -139,16 +171,15 @@ class _FrameCache:
         self.used = 0
         self.frames: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
 
-    def read(self, series: int, start: int, end: int) -> list[NDArray[np.float32]]:
-        """Frames ``start`` to ``end`` (not included) of a series, ``(h, w)`` each."""
-        keys = [(series, time) for time in range(start, end)]
+    def read(self, series: int, times: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Some frames of a series, ``(h, w)`` each."""
+        keys = [(series, time) for time in times]
         missing = [time for _, time in (key for key in keys if key not in self.frames)]
         found = {key: self.frames[key] for key in keys if key in self.frames}
         if missing:
-            values = self.series[series][missing[0] : missing[-1] + 1].values
-            for time in missing:
+            for time, values in zip(missing, self.series[series][missing].values, strict=True):
                 # A copy, or one frame would keep all those read with it in memory.
-                found[series, time] = np.array(values[time - missing[0]], np.float32)
+                found[series, time] = np.array(values, np.float32)
         for key in keys:
             self._keep(key, found[key])
         return [found[key] for key in keys]
@@ -171,28 +202,56 @@ def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
 
 def gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: float) -> list[int]:
     """Where stretches of so many frames begin that follow each other by the time step."""
+    return [run[0] for run in _runs(times, step_minutes, frames, every=1, least=frames)]
+
+
+def rescaling(step_minutes: float, wanted_minutes: float) -> tuple[int, int]:
+    """Every so many-th frame, and the coarsening, that make a time step like another in pixels a frame.
+
+    Raises:
+        ObservationError: none does within a quarter.
+    """
+    for factor in range(1, 13):
+        for every in range(1, 13):
+            if 0.8 <= every * step_minutes / (factor * wanted_minutes) <= 1.25:
+                return every, factor
+    raise ObservationError(f"frames of {step_minutes:g} min cannot stand for those of {wanted_minutes:g} min")
+
+
+def _usual_step(data: xr.DataArray) -> float:
+    """Minutes between most frames."""
+    if data.sizes["time"] < 2:
+        raise ObservationError("expected at least two frames to know the time step, found one")
+    return float(np.median(np.diff(data["time"].values) / np.timedelta64(1, "m")))
+
+
+def _runs(
+    times: NDArray[np.datetime64], step_minutes: float, frames: int, every: int, least: int
+) -> list[range]:
+    """Frames of each window in time: as many of ``frames`` as follow without a gap, if at least ``least``."""
     regular = np.diff(times) == np.timedelta64(round(step_minutes * 60), "s")
-    run = np.concatenate([[0], np.cumsum(~regular)])
-    return [i for i in range(len(times) - frames + 1) if run[i] == run[i + frames - 1]]
+    gaps = np.flatnonzero(np.append(~regular, True))
+    ends = gaps[np.searchsorted(gaps, np.arange(len(times)))] + 1
+    runs = (range(start, end, every)[:frames] for start, end in enumerate(ends.tolist()))
+    return [run for run in runs if len(run) >= least]
 
 
 def _fitting(
     wet: NDArray[np.float64],
     seen: NDArray[np.float64],
-    starts: Sequence[int],
-    frames: int,
+    runs: Sequence[range],
     size: int,
     observed: float,
-) -> list[tuple[int, int, int, float]]:
-    """First frame, row, column and wet share of each window that is observed well enough."""
+) -> list[tuple[range, int, int, float]]:
+    """Frames, row, column and wet share of each window that is observed well enough."""
     blocks = -(-size // _BLOCK)
     found = []
-    for start in starts:
-        wet_mean = wet[start : start + frames].mean(axis=0)
-        seen_mean = seen[start : start + frames].mean(axis=0)
+    for times in runs:
+        taken = slice(times.start, times.stop, times.step)
+        wet_mean, seen_mean = wet[taken].mean(axis=0), seen[taken].mean(axis=0)
         for i in range(wet_mean.shape[0] - blocks + 1):
             for j in range(wet_mean.shape[1] - blocks + 1):
                 tile = np.s_[i : i + blocks, j : j + blocks]
                 if seen_mean[tile].mean() >= observed:
-                    found.append((start, i * _BLOCK, j * _BLOCK, float(wet_mean[tile].mean())))
+                    found.append((times, i * _BLOCK, j * _BLOCK, float(wet_mean[tile].mean())))
     return found

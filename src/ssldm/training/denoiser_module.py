@@ -35,7 +35,8 @@ class DenoiserModule(lightning.LightningModule):
     def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
         """Loss of a batch of windows from the latent cache."""
         condition = condition_of(batch)
-        clean = self.model.to_target(batch["lead_latent"], condition)
+        # What nobody saw was coded as dry: the network shall not take it for rain that ends.
+        clean = self.model.to_target(batch["lead_latent"], condition) * (batch["lead_observed"] > 0.0)
         generator = step_generator(self.preset.denoiser_training.optimisation.seed, self.global_step)
         noise = self.model.draw_noise((clean.shape[-2], clean.shape[-1]), [generator] * len(clean))
         timestep = torch.randint(self.preset.diffusion.timesteps, (len(clean),), generator=generator).to(

@@ -40,9 +40,10 @@ def singles(cache: LatentCache, device: torch.device, most: int = 128) -> Iterat
 
 
 def targets(model: LatentDiffusion, examples: Iterable[Single]) -> Iterator[Tensor]:
-    """What the denoiser learns to sample, ``(t_out, c, h, w)``, of some windows; zero where unobserved."""
+    """What the denoiser learns to sample, ``(t_out, c, h, w)``, of full windows; zero where unobserved."""
     for latents, observed, condition in examples:
-        yield (model.to_target(latents, condition) * (observed > 0.99))[0].cpu()
+        if observed.amax(dim=(-3, -2, -1)).all():
+            yield (model.to_target(latents, condition) * (observed > 0.99))[0].cpu()
 
 
 class ShuffledCache(Dataset[Example]):

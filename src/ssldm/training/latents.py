@@ -62,12 +62,12 @@ def build_latents(
     if weights.autoencoder != preset.autoencoder or weights.scaling != preset.scaling:
         raise ConfigurationError(f"the autoencoder in {autoencoder} is not the preset's")
     train_series, validation_series = open_splits(train, validation)
-    model = _model_config(preset, name, train_series).build()
+    size = {"frames": preset.window.context_frames + preset.window.lead_frames, "size": preset.window.size}
+    train_index = preset.window.build_index(train_series, **size)
+    model = _model_config(preset, name, train_index).build()
     model.autoencoder.load_state_dict(network.state_dict())
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     caches = _Caches(preset, model, folder, weights_hash(autoencoder / MODEL), progress)
-    size = {"frames": preset.window.context_frames + preset.window.lead_frames, "size": preset.window.size}
-    train_index = preset.window.build_index(train_series, **size)
     _measure_latents(model, train_index, preset.denoiser_training.optimisation.seed)
     train_cache = caches.build("train", train_index)
     validation_cache = caches.build("validation", preset.window.build_index(validation_series, **size))
@@ -79,8 +79,9 @@ def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, wind
     import numpy as np
 
     rng = np.random.default_rng((seed, 0))
+    drawn = (index.draw(rng) for _ in range(windows))
     frames = np.concatenate(
-        [index.read(index.draw(rng))[:: max(index.frames // 4, 1)] for _ in range(windows)]
+        [index.read(window)[: window.frames : max(index.frames // 4, 1)] for window in drawn]
     )
     device = model.latent_mean.device
     with torch.inference_mode():
@@ -89,15 +90,12 @@ def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, wind
     model.latent_std.copy_(latents.std(dim=(0, 2, 3)))
 
 
-def _model_config(preset: Preset, name: str, series: Sequence[xr.DataArray]) -> ModelConfig:
-    from ssldm.radar.observations import pixel_size
-
-    sizes = [pixel_size(data) * factor for data in series for factor in preset.window.coarsenings]
+def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
     described = sorted(
         {
             f"{data.attrs.get('product', 'unknown product')}, "
             f"{str(data['time'].values[0])[:16]} to {str(data['time'].values[-1])[:16]} UTC"
-            for data in series
+            for data in index.series
         }
     )
     return ModelConfig(
@@ -105,7 +103,7 @@ def _model_config(preset: Preset, name: str, series: Sequence[xr.DataArray]) -> 
         context_frames=preset.window.context_frames,
         lead_frames=preset.window.lead_frames,
         step_minutes=preset.window.step_minutes,
-        pixel_size=(round(min(sizes)), round(max(sizes))),
+        pixel_size=index.pixel_sizes,
         training_size=preset.window.size,
         training_data=tuple(described),
         versions={package: version(package) for package in ("ssldm", "torch", "diffusers")},

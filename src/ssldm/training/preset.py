@@ -33,6 +33,8 @@ class WindowConfig(Config):
         step_minutes: time step of the archives.
         size: side of a window in pixels.
         coarsenings: block averages that windows are also taken from.
+        rescaled: also take archives of other time steps, see `ssldm.radar.windows.WindowIndex`.
+        least_lead_frames: what a window must have of them, the others count in no loss; all if not given.
         dry_weight: see `ssldm.radar.windows.WindowIndex`.
         observed: least share of observed pixels.
         corrected: weight each window in the loss as if windows had been drawn evenly, not by their rain.
@@ -43,18 +45,23 @@ class WindowConfig(Config):
     step_minutes: float = 5.0
     size: int = 256
     coarsenings: tuple[int, ...] = (1,)
+    rescaled: bool = False
+    least_lead_frames: int | None = None
     dry_weight: float = 0.02
     observed: float = 0.5
     corrected: bool = False
 
     def build_index(self, series: Sequence[xr.DataArray], *, frames: int, size: int) -> WindowIndex:
         """The windows of ``frames`` frames and ``size`` pixels in some series."""
+        spare = 0 if self.least_lead_frames is None else self.lead_frames - self.least_lead_frames
         return WindowIndex(
             series,
             frames=frames,
             size=size,
             step_minutes=self.step_minutes,
             coarsenings=self.coarsenings,
+            rescaled=self.rescaled,
+            least_frames=max(frames - spare, 1),
             observed=self.observed,
             dry_weight=self.dry_weight,
         )
