@@ -15,7 +15,6 @@ import torch
 import xarray as xr
 from results import Row, forecast_rows, publish, write_results
 from study import (
-    TRAIN,
     VALIDATION,
     Job,
     Options,
@@ -52,6 +51,8 @@ VARIANTS = {
 _KL = "autoencoder={kind: kl, channels: 1, width: 32, multipliers: [1, 2, 3], blocks: 1, patch: 2, groups: 8}"
 _PUBLISHED = (_KL, "denoiser_training.turned=false")
 PUBLISHED = {"kl_plain": (*_PUBLISHED, *_PLAIN_LOSS), "kl_intensity_structure": _PUBLISHED}
+FRAMES = ("knmi-train", "fmi-train", "meteoswiss-train", "smhi-train", "mrms-train")
+FRAMES_VALIDATION = (*VALIDATION, "mrms-validation")
 DATASETS = {
     "validation": ("smhi-validation", "knmi-validation"),
     "SMHI": ("smhi-validation",),
@@ -97,8 +98,8 @@ def train(options: Options, job: Job, folder: Path) -> None:
     if not (folder / "finished").exists():
         train_autoencoder(
             preset,
-            options.paths((*TRAIN, "mrms-train")),
-            options.paths((*VALIDATION, "mrms-validation")),
+            options.paths(FRAMES),
+            options.paths(FRAMES_VALIDATION),
             folder,
             resume=resumable(folder),
         )
@@ -110,8 +111,7 @@ def train(options: Options, job: Job, folder: Path) -> None:
 def autoencoder_pace(options: Options, preset: Preset) -> float:
     """Seconds of a training step, with the reading of its crops."""
     training = preset.autoencoder_training
-    archives = options.paths((*TRAIN, "mrms-train")), options.paths((*VALIDATION, "mrms-validation"))
-    series, _ = open_splits(*archives)
+    series, _ = open_splits(options.paths(FRAMES), options.paths(FRAMES_VALIDATION))
     index = preset.window.build_index(series, frames=1, size=training.crop)
     batches = DataLoader(
         FrameDataset(index, preset.scaling, seed=0, length=1000), training.optimisation.batch_size

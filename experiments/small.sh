@@ -9,15 +9,16 @@ data=${1:-../shared/data}
 runs=${2:-runs}
 "$(dirname "$0")/archives.sh" "$data" "$runs"
 
+frames=()
+for name in knmi fmi meteoswiss smhi mrms; do frames+=(--data "$runs/archives/$name-train.zarr"); done
+for name in knmi smhi mrms; do frames+=(--validation "$runs/archives/$name-validation.zarr"); done
 events=()
-for name in knmi fmi meteoswiss smhi; do events+=(--data "$runs/archives/$name-train.zarr"); done
+for name in knmi fmi meteoswiss smhi bom bom-10-minutes opera mrms; do events+=(--data "$runs/archives/$name-train.zarr"); done
 for name in knmi smhi; do events+=(--validation "$runs/archives/$name-validation.zarr"); done
 
 resume() { [ -e "$1/last.ckpt" ] && echo --resume || true; }
 
-# Frames of MRMS come every two minutes: nothing for forecasts of five minutes, but frames to be coded.
-ssldm train autoencoder --preset small "${events[@]}" --data "$runs/archives/mrms-train.zarr" \
-    --validation "$runs/archives/mrms-validation.zarr" --out "$runs/small-autoencoder" $(resume "$runs/small-autoencoder")
+ssldm train autoencoder --preset small "${frames[@]}" --out "$runs/small-autoencoder" $(resume "$runs/small-autoencoder")
 ssldm train denoiser --preset small "${events[@]}" --autoencoder "$runs/small-autoencoder" \
     --out "$runs/small" $(resume "$runs/small")
 ssldm train unet --preset small "${events[@]}" --out "$runs/unet" $(resume "$runs/unet")

@@ -30,7 +30,10 @@ from ssldm.training.preset import OptimisationConfig, Preset, load_preset
 from ssldm.training.run import train_denoiser
 
 HERE = Path(__file__).parent
-TRAIN = ("knmi-train", "fmi-train", "meteoswiss-train", "smhi-train")
+TRAIN = (
+    "knmi-train", "fmi-train", "meteoswiss-train", "smhi-train",
+    "bom-train", "bom-10-minutes-train", "opera-train", "mrms-train",
+)  # fmt: skip
 VALIDATION = ("knmi-validation", "smhi-validation")
 WINDOWS_A_MINUTE = 40
 

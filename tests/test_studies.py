@@ -12,9 +12,12 @@ from ssldm.training.preset import load_preset
 from ssldm.training.run import train_autoencoder
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-TRAIN = ("knmi-train", "fmi-train", "meteoswiss-train", "smhi-train")
+TRAIN = (
+    "knmi-train", "fmi-train", "meteoswiss-train", "smhi-train",
+    "bom-train", "bom-10-minutes-train", "opera-train", "mrms-train",
+)  # fmt: skip
 VALIDATION = ("knmi-validation", "smhi-validation")
-OTHERS = ("mrms-train", "mrms-validation", "smhi-test", "meteoswiss-test", "mrms-test")
+OTHERS = ("mrms-validation", "smhi-test", "meteoswiss-test", "mrms-test")
 
 
 def test_a_study_makes_its_table_and_figure(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
