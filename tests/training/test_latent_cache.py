@@ -11,13 +11,13 @@ from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
-from ssldm.nn.merge_net import MergeNetConfig
+from ssldm.nn.merge_net import Condition, MergeNetConfig
 from ssldm.nowcast.latent_diffusion import ModelConfig
 from ssldm.radar.archive import open_archive
 from ssldm.radar.windows import turn
 from ssldm.training import latent_cache
 from ssldm.training.latent_cache import LatentCache, WindowDataset, build_cache
-from ssldm.training.latent_data import turn_example
+from ssldm.training.latent_data import targets, turn_example
 from ssldm.training.preset import load_preset
 
 
@@ -95,3 +95,22 @@ def test_a_turned_example_is_that_of_the_turned_window(symmetry: int) -> None:
     assert turned["weight"] == 2.0
     assert torch.equal(turned["lead_observed"], expected["lead_observed"])
     torch.testing.assert_close(turned["lead_latent"], expected["lead_latent"], atol=1e-4, rtol=1e-4)
+
+
+def test_the_noise_is_measured_on_whole_windows_alone() -> None:
+    config = ModelConfig(
+        name="whole",
+        scaling=IntensityScaling(),
+        autoencoder=BlockAutoencoderConfig(width=8),
+        denoiser=DenoiserConfig(merge_net=MergeNetConfig(latent_channels=24), width=32, multipliers=(1,)),
+        diffusion=DiffusionConfig(),
+    )
+    latents, observed = torch.ones(1, 3, 24, 4, 4), torch.ones(1, 3, 1, 4, 4)
+    short, partly = observed.clone(), observed.clone()
+    short[:, 2] = 0.0
+    partly[..., 0] = 0.0
+    condition = Condition(context_latent=latents)
+    found = list(targets(config.build(), [(latents, part, condition) for part in (observed, short, partly)]))
+    assert len(found) == 2
+    assert found[1][..., 0].eq(0.0).all()
+    assert found[1][..., 1:].eq(1.0).all()

@@ -115,41 +115,60 @@ def train(kind: str, archives: tuple[Path, Path], out: Path, *extra: str) -> lis
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("power", "weight"), [(0.0, 1.0), (1.0, 2.5), (2.0, 100 / 28)])
-def test_coarse_channels_weigh_more_in_the_loss(power: float, weight: float) -> None:
-    overrides = [
-        f"denoiser_training.channel_power={power}",
-        *(f"diffusion.{value}" for value in ("prediction=sample", "target=latents")),
-    ]
-    preset = load_preset("tiny", overrides)
-    model = ModelConfig(
+def tiny_module(*overrides: str) -> DenoiserModule:
+    preset = load_preset("tiny", [*overrides, "diffusion.prediction=sample", "diffusion.target=latents"])
+    config = ModelConfig(
         name="tiny",
         lead_frames=4,
         scaling=preset.scaling,
         autoencoder=preset.autoencoder,
         denoiser=preset.denoiser,
         diffusion=preset.diffusion,
-    ).build()
-    model.latent_std.copy_(torch.tensor([5.0, 1.0, 1.0, 1.0]))
-    module = DenoiserModule(preset, model, Path())
+    )
+    module = DenoiserModule(preset, config.build(), Path())
     module.log = lambda *_: None  # type: ignore[method-assign]
+    return module
+
+
+def loss_of(module: DenoiserModule, latents: torch.Tensor, observed: torch.Tensor) -> float:
+    batch = {
+        "lead_latent": latents,
+        "context_latent": torch.ones_like(latents),
+        "extrapolated_latent": torch.ones_like(latents),
+        "extrapolated_coverage": torch.ones_like(observed),
+        "lead_observed": observed,
+    }
+    return module.training_step(batch, 0).item()
+
+
+@pytest.mark.parametrize(("power", "weight"), [(0.0, 1.0), (1.0, 2.5), (2.0, 100 / 28)])
+def test_coarse_channels_weigh_more_in_the_loss(power: float, weight: float) -> None:
+    module = tiny_module(f"denoiser_training.channel_power={power}")
+    module.model.latent_std.copy_(torch.tensor([5.0, 1.0, 1.0, 1.0]))
 
     def loss(channel: int) -> float:
         """Of an untrained network, which predicts nothing, where one channel alone is not zero."""
         latents = torch.zeros(2, 4, 4, 8, 8)
         latents[:, :, channel] = 1.0
-        observed = torch.ones(2, 4, 1, 8, 8)
-        batch = {
-            "lead_latent": latents,
-            "context_latent": latents,
-            "extrapolated_latent": latents,
-            "extrapolated_coverage": observed,
-            "lead_observed": observed,
-        }
-        return module.training_step(batch, 0).item()
+        return loss_of(module, latents, torch.ones(2, 4, 1, 8, 8))
 
     even = sum(loss(channel) for channel in range(4)) / 4
     assert loss(0) / even == pytest.approx(weight, rel=1e-4)
+
+
+def test_frames_that_a_window_lacks_have_no_say_in_its_loss() -> None:
+    module = tiny_module()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.model.denoiser.parameters():  # untrained, its output would be zero
+        parameter.data.normal_(std=0.05, generator=generator)
+    latents = torch.randn(2, 4, 4, 8, 8, generator=generator)
+    observed = torch.ones(2, 4, 1, 8, 8)
+    observed[:, 2:] = 0.0
+    other = latents.clone()
+    other[:, 2:] = 100.0
+    assert loss_of(module, latents, observed) == loss_of(module, other, observed)
+    other[:, 1] += 0.1
+    assert loss_of(module, latents, observed) != loss_of(module, other, observed)
 
 
 def kill_after_first_checkpoint(command: list[str], out: Path) -> None:
