@@ -131,8 +131,7 @@ class BlockAutoencoder(nn.Module):
             blocks = F.pixel_unshuffle(frames.float(), self.config.side)
             mean = blocks.new_zeros(len(blocks), self.config.latent_channels, *blocks.shape[-2:])
             wet = (blocks > _DRY).flatten(1).any(dim=1)
-            # A few frames at a time stay in the processor's cache.
-            mean[wet] = torch.cat([self._fit(some) for some in blocks[wet].split(4)])
+            mean[wet] = self._fit(blocks[wet])
         return mean, 2.0 * torch.log(torch.full_like(mean, self.config.deviation))
 
     def _fit(self, blocks: Tensor) -> Tensor:

@@ -20,6 +20,9 @@ from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import Preset
 from ssldm.training.series import open_splits
 
+# Raised where a cache comes to hold other arrays.
+_FORMAT = 2
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -176,4 +179,5 @@ class _Caches:
             "seed": seed,
             "count": count,
             "pixels": self._keeps_pixels,
+            "format": _FORMAT,
         }
