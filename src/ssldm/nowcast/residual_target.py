@@ -16,7 +16,8 @@ _LEAST_SHARE = 0.05
 _LEAST_CHANGE = 1e-3
 # The fit of the local scale: every so many-th latent pixel in each direction, and iterations.
 _EVERY, _ITERATIONS = 3, 40
-Example = tuple[Tensor, Tensor, Condition]
+# Of one window, as a batch: latents, their observed share, the condition.
+Single = tuple[Tensor, Tensor, Condition]
 
 
 def mean_square_change(moved: Tensor, previous: Tensor, scaling: IntensityScaling, stride: int) -> Tensor:
@@ -113,7 +114,7 @@ class ResidualTarget(nn.Module):
         ]
 
     @torch.no_grad()
-    def fit(self, examples: Callable[[], Iterable[Example]]) -> None:
+    def fit(self, examples: Callable[[], Iterable[Single]]) -> None:
         """Fit to examples; what is not wholly observed is left out.
 
         Args:
@@ -126,7 +127,7 @@ class ResidualTarget(nn.Module):
             self.usual_change.zero_()
             self._fit_scale(examples())
 
-    def _fit_regression(self, examples: Iterable[Example]) -> None:
+    def _fit_regression(self, examples: Iterable[Single]) -> None:
         """Least squares."""
         gram, moment, square, count = (torch.zeros((), dtype=torch.float64) for _ in range(4))
         for latents, observed, condition in examples:
@@ -147,7 +148,7 @@ class ResidualTarget(nn.Module):
         self.slope.copy_(coefficients[..., 1:].permute(2, 0, 1))
         self.std.copy_(((square - explained) / count).clamp_min(1e-6).sqrt())
 
-    def _fit_scale(self, examples: Iterable[Example]) -> None:
+    def _fit_scale(self, examples: Iterable[Single]) -> None:
         """Maximum likelihood of a normal residual, by Fisher scoring.
 
         That is a gamma regression of its square with a logarithmic link (McCullagh and Nelder 1989, ch. 8).

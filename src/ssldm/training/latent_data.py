@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.nowcast.residual_target import Single
 from ssldm.radar.windows import turn
 from ssldm.training.latent_cache import LatentCache, condition_of
 from ssldm.training.preset import OptimisationConfig
@@ -27,9 +27,6 @@ def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Exa
         return torch.from_numpy(turn(value.numpy(), symmetry)) if value.ndim else value
 
     return {name: turned(name, value) for name, value in example.items()}
-
-
-Single = tuple[Tensor, Tensor, Condition]
 
 
 def singles(cache: LatentCache, device: torch.device, most: int = 128) -> Iterator[Single]:
