@@ -87,7 +87,8 @@ def markdown(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row],
         shown: the rows.
         path: of the Markdown file.
     """
-    lines = [["", "n", *variants], ["---"] * (2 + len(variants))]
+    names = (variant.replace("_", " ") for variant in variants)  # a browser may break them
+    lines = [["", "n", *names], ["---"] * (2 + len(variants))]
     for row in shown:
         part = row.of(table)
         cells = [_cell(part[part["variant"] == variant]) for variant in variants]
