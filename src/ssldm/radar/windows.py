@@ -95,8 +95,10 @@ class WindowIndex:
             runs = _runs(data["time"].values, step, frames, every, least_frames or frames)
             for coarsening in (factor * c for c in coarsenings):
                 wet, seen = self._block_shares(number, coarsening)
-                for times, row, column, wet_share in _fitting(wet, seen, runs, size, observed):
+                found = _fitting(wet, seen, runs, size, observed)
+                if found:
                     pixel_sizes.append(pixel_size(data) * coarsening * step_minutes / (every * step))
+                for times, row, column, wet_share in found:
                     windows.append(
                         Window(number, times[0], row, column, coarsening, len(windows), len(times), every)
                     )
