@@ -75,6 +75,7 @@ SHOWN = (
         )
     ),
     Row("forecast: CRPS, mm/h", "forecast", "crps", None, 1),
+    Row("forecast: change of CRPS, mean over windows, %", "forecast", "crps_change", None, 1, digits=1),
     Row("forecast: CSI of members, 8 mm/h", "forecast", "csi", 8.0, 1),
     Row("forecast: CSI of the mean, 8 mm/h", "forecast", "csi_mean", 8.0, 1),
 )
@@ -195,7 +196,7 @@ def main() -> None:
     ]
     train_all(options, downstream, train_downstream)
     models = {job.name.removeprefix("forecast-"): options.out / job.name / MODEL for job in downstream}
-    rows.append(forecast_rows(options, models))
+    rows.append(forecast_rows(options, models, reference="plain"))
     table = write_results(options, pd.concat(rows))
     publish(options, table, [*VARIANTS, *PUBLISHED], SHOWN, DRAWN)
 

@@ -8,7 +8,8 @@ The same network with each variant of the merge net, and the best with two and s
 from functools import partial
 from pathlib import Path
 
-from results import FORECAST_ROWS, forecast_rows, publish, write_results
+import pandas as pd
+from results import COST_ROWS, FORECAST_ROWS, cost_rows, forecast_rows, publish, write_results
 from study import (
     TRAIN,
     VALIDATION,
@@ -65,8 +66,9 @@ def main() -> None:
         build_latents(preset, *archives, given.autoencoder, folder)
     train_all(options, todo, partial(train, given.autoencoder))
     models = {job.name: options.out / job.name / MODEL for job in todo}
-    table = write_results(options, forecast_rows(options, models))
-    publish(options, table, list(VARIANTS), FORECAST_ROWS)
+    rows = [forecast_rows(options, models, reference="extrapolated_residual"), cost_rows(options, todo)]
+    table = write_results(options, pd.concat(rows))
+    publish(options, table, list(VARIANTS), (*FORECAST_ROWS, *COST_ROWS), FORECAST_ROWS)
 
 
 if __name__ == "__main__":

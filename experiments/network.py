@@ -9,18 +9,15 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import torch
-from results import FORECAST_ROWS, Row, forecast_rows, publish, write_results
+from results import COST_ROWS, FORECAST_ROWS, cost_rows, forecast_rows, publish, write_results
 from study import (
     TRAIN,
     VALIDATION,
     Job,
     Options,
-    denoiser_seconds,
     jobs,
     latent_overrides,
     parse,
-    steps_for,
     train_all,
     train_forecast,
 )
@@ -52,35 +49,6 @@ def train(autoencoder: Path, options: Options, job: Job, folder: Path) -> None:
     train_forecast(options, job, folder, autoencoder, pace=job.variant, latents=shared)
 
 
-def cost_rows(options: Options, done: list[Job]) -> pd.DataFrame:
-    """Parameters, seconds a step, steps and windows a second of each training."""
-    rows = []
-    for job in done:
-        preset = load_preset(options.preset, job.overrides)
-        with torch.device("meta"):
-            parameters = sum(p.numel() for p in preset.denoiser.build().parameters())
-        steps = steps_for(options, job.variant, partial(denoiser_seconds, preset))
-        seconds = options.budget * 60.0 / steps
-        costs = {
-            "parameters": parameters,
-            "steps": steps,
-            "seconds_a_step": seconds,
-            "windows_a_second": preset.denoiser_training.optimisation.batch_size / seconds,
-        }
-        for metric, value in costs.items():
-            rows.append(
-                {
-                    "variant": job.variant,
-                    "seed": job.seed,
-                    "dataset": "cost",
-                    "metric": metric,
-                    "value": value,
-                    "n": 1,
-                }
-            )
-    return pd.DataFrame(rows)
-
-
 def main() -> None:
     """Run the study."""
     options, given = parse("network", __doc__, budget=15.0, seeds="0", needs_autoencoder=True)
@@ -90,15 +58,10 @@ def main() -> None:
         build_latents(preset, *archives, given.autoencoder, options.out / f"latents-{seed}")
     todo = jobs(variants(options.preset), options.seeds)
     train_all(options, todo, partial(train, given.autoencoder))
-    scores = forecast_rows(options, {job.name: options.out / job.name / MODEL for job in todo})
-    table = write_results(options, pd.concat([scores, cost_rows(options, todo)]))
-    shown = [
-        *FORECAST_ROWS,
-        Row("parameters", "cost", "parameters"),
-        Row("steps", "cost", "steps"),
-        Row("windows a second", "cost", "windows_a_second"),
-    ]
-    publish(options, table, list(variants(options.preset)), shown)
+    models = {job.name: options.out / job.name / MODEL for job in todo}
+    rows = [forecast_rows(options, models, reference="full"), cost_rows(options, todo)]
+    table = write_results(options, pd.concat(rows))
+    publish(options, table, list(variants(options.preset)), (*FORECAST_ROWS, *COST_ROWS), FORECAST_ROWS)
 
 
 if __name__ == "__main__":

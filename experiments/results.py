@@ -1,12 +1,14 @@
 """What the studies publish: a tidy table, a table and a figure for the documentation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from study import HERE, VALIDATION, Options
+import torch
+from study import HERE, VALIDATION, Job, Options, denoiser_seconds, steps_for
 
 from ssldm.rain_maps import panel_grid
 from ssldm.report.contestants import EnsembleSettings, trained
@@ -29,6 +31,7 @@ class Row:
     metric: str
     threshold: float | None = None
     scale: float | None = None
+    digits: int = 3
 
     def of(self, table: pd.DataFrame) -> pd.DataFrame:
         """The rows of a table of results that hold this score."""
@@ -40,10 +43,17 @@ class Row:
 
 FORECAST_ROWS = (
     Row("CRPS, mm/h", "forecast", "crps", None, 1),
+    Row("change of CRPS, mean over windows, %", "forecast", "crps_change", None, 1, digits=1),
+    Row("windows with a lower CRPS", "forecast", "lower_crps", None, 1, digits=0),
     *(Row(f"CSI of the mean, {t:g} mm/h", "forecast", "csi_mean", t, 1) for t in (0.5, 2.0, 8.0)),
     *(Row(f"CSI of members, {t:g} mm/h", "forecast", "csi", t, 1) for t in (0.5, 2.0, 8.0)),
     Row("FSS of 16 pixels, 2 mm/h", "forecast", "fss", 2.0, 16),
     Row("spread over error", "forecast", "spread_skill"),
+)
+COST_ROWS = (
+    Row("parameters", "cost", "parameters", digits=0),
+    Row("steps", "cost", "steps", digits=0),
+    Row("windows a second", "cost", "windows_a_second", digits=1),
 )
 
 
@@ -59,12 +69,13 @@ def write_results(options: Options, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def forecast_rows(
-    options: Options, models: dict[str, Path], members: int = 8, steps: int = 8
+    options: Options, models: dict[str, Path], reference: str, members: int = 8, steps: int = 8
 ) -> pd.DataFrame:
     """Scores of trained denoisers on the windows of the validation split, by `ssldm verify`'s own report.
 
     Args:
         models: weights folders by ``variant-seed``.
+        reference: the variant that others of its seed are compared with, window by window.
         members, steps: of the ensembles.
     """
     settings = EnsembleSettings(members=members, steps=steps)
@@ -74,8 +85,59 @@ def forecast_rows(
     report = prepare(plan, Selection(size=size, thresholds="default"), reference=None, command="")
     table = evaluate(report, workers=options.workers, progress=lambda items, _: items)
     chosen = table[(table["lead_frame"] == 0) & table["metric"].isin(FORECAST_METRICS)]
-    names = chosen["contestant"].str.rsplit("-", n=1, expand=True)
-    return chosen.assign(variant=names[0], seed=names[1].astype(int), dataset="forecast", n=chosen["windows"])
+    scores = chosen.rename(columns={"windows": "n"})
+    pairs = paired_rows(pd.read_csv(plan.out / "windows.csv"), models, reference)
+    rows = pd.concat([scores, pairs], ignore_index=True)
+    names = rows["contestant"].str.rsplit("-", n=1, expand=True)
+    return rows.assign(variant=names[0], seed=names[1].astype(int), dataset="forecast")
+
+
+def paired_rows(by_window: pd.DataFrame, names: Iterable[str], reference: str) -> pd.DataFrame:
+    """How the CRPS of each window differs from the reference's of the same seed.
+
+    Two rows for each name: ``crps_change``, its mean over windows in %, with a 90% interval from a bootstrap
+    over windows; and ``lower_crps``, in how many windows it is lower.
+
+    Args:
+        by_window: columns window, contestant, crps.
+        names: contestants, ``variant-seed``.
+        reference: a variant.
+    """
+    crps = by_window.pivot(index="window", columns="contestant", values="crps")
+    rows = []
+    for name in names:
+        of_reference = f"{reference}-{name.rsplit('-', 1)[1]}"
+        if name == of_reference:
+            continue
+        change = 100.0 * (crps[name] / crps[of_reference] - 1.0).dropna().to_numpy()
+        drawn = np.random.default_rng(0).choice(change, (10_000, len(change))).mean(axis=1)
+        lower, upper = np.quantile(drawn, (0.05, 0.95))
+        shared = {"contestant": name, "scale": 1, "n": len(change)}
+        rows += [
+            {**shared, "metric": "crps_change", "value": change.mean(), "lower": lower, "upper": upper},
+            {**shared, "metric": "lower_crps", "value": (change < 0).sum()},
+        ]
+    return pd.DataFrame(rows)
+
+
+def cost_rows(options: Options, done: Sequence[Job]) -> pd.DataFrame:
+    """Parameters, seconds a step, steps and windows a second of trainings that were paced each alone."""
+    rows = []
+    for job in done:
+        preset = load_preset(options.preset, job.overrides)
+        with torch.device("meta"):
+            parameters = sum(p.numel() for p in preset.denoiser.build().parameters())
+        steps = steps_for(options, job.variant, partial(denoiser_seconds, preset))
+        seconds = options.budget * 60.0 / steps
+        costs = {
+            "parameters": parameters,
+            "steps": steps,
+            "seconds_a_step": seconds,
+            "windows_a_second": preset.denoiser_training.optimisation.batch_size / seconds,
+        }
+        shared = {"variant": job.variant, "seed": job.seed, "dataset": "cost", "n": 1}
+        rows += [{**shared, "metric": metric, "value": value} for metric, value in costs.items()]
+    return pd.DataFrame(rows)
 
 
 def markdown(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], path: Path) -> None:
@@ -91,20 +153,19 @@ def markdown(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row],
     lines = [["", "n", *names], ["---"] * (2 + len(variants))]
     for row in shown:
         part = row.of(table)
-        cells = [_cell(part[part["variant"] == variant]) for variant in variants]
+        cells = [_cell(part[part["variant"] == variant], row.digits) for variant in variants]
         lines.append([row.label, f"{part['n'].max():.0f}" if len(part) else "–", *cells])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
 
 
-def _cell(part: pd.DataFrame) -> str:
+def _cell(part: pd.DataFrame, digits: int) -> str:
     known = part.dropna(subset=["value"])
     if known.empty:
         return "–"
-    lower, upper = known["lower"].min(), known["upper"].max()
-    interval = "" if np.isnan(lower) else f" [{lower:.3f}, {upper:.3f}]"
-    mean = known["value"].mean()
-    return f"{mean:,.0f}{interval}" if abs(mean) >= 100 else f"{mean:.3f}{interval}"
+    bounds = known["lower"].min(), known["upper"].max()
+    interval = "" if np.isnan(bounds[0]) else f" [{', '.join(f'{bound:.{digits}f}' for bound in bounds)}]"
+    return f"{known['value'].mean():,.{digits}f}{interval}"
 
 
 def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], path: Path) -> None:

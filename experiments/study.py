@@ -202,7 +202,6 @@ def denoiser_seconds(preset: Preset) -> float:
         "lead_latent": torch.randn(*lead, coder.latent_channels, side, side),
         "extrapolated_latent": torch.randn(*lead, coder.latent_channels, side, side),
         "extrapolated_coverage": torch.ones(*lead, 1, side, side),
-        "extrapolated_change": torch.zeros(*lead, 1, side, side),
         "lead_observed": torch.ones(*lead, 1, side, side),
         "context_pixels": torch.zeros(batch, window.context_frames, 1, window.size, window.size),
         "weight": torch.ones(batch),

@@ -44,5 +44,6 @@ def test_a_study_makes_its_table_and_figure(storm_archive: Callable[[int], Path]
     assert {"variant", "seed", "dataset", "metric", "threshold", "value", "n"} <= set(table)
     assert table["variant"].nunique() == 6
     assert table.query("metric == 'crps'").groupby("variant")["value"].first().gt(0).all()
+    assert set(table.query("metric == 'crps_change'")["variant"]) == set(table["variant"]) - {"full"}
     assert (tmp_path / "docs" / "studies" / "network-table.md").read_text().startswith("|  | n |")
     assert (tmp_path / "docs" / "images" / "study-network.png").exists()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssldm.radar.motion import extrapolate, extrapolate_previous
+from ssldm.radar.motion import extrapolate
 from ssldm.radar.simulation import StormConfig, simulate
 
 
@@ -34,17 +34,6 @@ def test_what_one_context_frame_did_not_see_is_not_forecast() -> None:
     assert not forecast.observed[:, 60:70, 60:70].any()
     assert not forecast.observed[3, 65, 74]  # moved out of the hole
     assert forecast.observed[3, 65, 56]  # upwind of the hole
-
-
-def test_the_frame_before_the_last_moves_to_the_same_place() -> None:
-    storm = moving_storm(4, (2.0, -1.0))
-    forecast = extrapolate(storm, 8)
-    previous = extrapolate_previous(storm, forecast.motion, 8)
-    assert previous.shape == forecast.rate.shape
-    both = forecast.observed & np.isfinite(previous)
-    departure = np.abs(previous - forecast.rate)[both].mean()
-    late = np.abs(extrapolate_previous(storm, forecast.motion, 7)[:6] - forecast.rate[1:7])[both[1:7]].mean()
-    assert departure < 0.5 * late
 
 
 def test_still_air_is_forecast_everywhere() -> None:

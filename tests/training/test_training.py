@@ -136,7 +136,6 @@ def loss_of(module: DenoiserModule, latents: torch.Tensor, observed: torch.Tenso
         "context_latent": torch.ones_like(latents),
         "extrapolated_latent": torch.ones_like(latents),
         "extrapolated_coverage": torch.ones_like(observed),
-        "extrapolated_change": torch.zeros_like(observed),
         "lead_observed": observed,
     }
     return module.training_step(batch, 0).item()

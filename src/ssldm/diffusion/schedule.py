@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import PositiveFloat
 
 from ssldm.config import Config
 
@@ -41,8 +41,6 @@ class DiffusionConfig(Config):
         target: ``latents``, or ``residual``, their standardised departure from the extrapolated latents.
         residual_reaches: of the neighbourhoods that the residual's regression takes means of, see
             `ssldm.nowcast.residual_target`.
-        residual_scale_reach: the residual is scaled by how much rain changed of late within so many latent
-            pixels (Gaussian deviation), not by lead time and channel alone; 0 is off.
         noise: ``white``, or ``correlated``, with the measured space-time covariance of the target
             (`ssldm.diffusion.correlated_noise`); samplers that add white noise are then refused.
         noise_reach: how far that noise is correlated, in latent pixels.
@@ -55,7 +53,6 @@ class DiffusionConfig(Config):
     prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
     target: Literal["latents", "residual"] = "latents"
     residual_reaches: tuple[PositiveFloat, ...] = ()
-    residual_scale_reach: NonNegativeFloat = 0.0
     noise: Literal["white", "correlated"] = "white"
     noise_reach: int = 4
 

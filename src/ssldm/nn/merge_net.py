@@ -61,15 +61,12 @@ class Condition:
         extrapolated_latent: ``(b, t_out, c, h, w)``, scaled latents of the extrapolated frames.
         extrapolated_coverage: ``(b, t_out, 1, h, w)``, share of each latent pixel that the extrapolation
             covers, 0 to 1.
-        extrapolated_change: ``(b, t_out, 1, h, w)``, mean square of how much the rain that is moved there
-            changed between the last two frames, in network units; not read by the network.
     """
 
     context_latent: Tensor
     context_pixels: Tensor | None = None
     extrapolated_latent: Tensor | None = None
     extrapolated_coverage: Tensor | None = None
-    extrapolated_change: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Condition":
         """The same condition with ``function`` applied to each tensor (a move, a repetition, a crop)."""

@@ -13,7 +13,6 @@ from ssldm.errors import ModelError
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.mean_matching import match_mean
-from ssldm.nowcast.residual_target import mean_square_change
 from ssldm.nowcast.tiling import Blend, Tiling
 
 # Of the side of a tile.
@@ -41,7 +40,6 @@ class EnsembleSampler:
         model: in evaluation mode, on its device.
         context: rain rate ``(t_in, H, W)`` in mm/h, NaN unobserved.
         extrapolated: rain rate ``(t_out, H, W)`` in mm/h, NaN unobserved.
-        previous: the same of the frame before the last, see `ssldm.radar.motion.extrapolate_previous`.
         observed: ``(t_out, H, W)``, where the forecast will be kept; tiles without any are skipped.
     """
 
@@ -50,7 +48,6 @@ class EnsembleSampler:
         model: LatentDiffusion,
         context: Tensor,
         extrapolated: Tensor,
-        previous: Tensor,
         observed: Tensor,
     ) -> None:
         self.model = model
@@ -68,23 +65,19 @@ class EnsembleSampler:
         fields = (
             F.pad(context, pad, value=float("nan")),
             F.pad(extrapolated, pad, value=float("nan")),
-            F.pad(previous, pad, value=float("nan")),
             F.pad(observed, pad, value=False),
         )
         latent_tiles = self.tiling.scaled(self.reduction)
         self.tiles = [
             _Tile(latent, pixels, self._condition(*(field[:, *pixels] for field in fields)))
             for latent, pixels in zip(latent_tiles, self.tiling, strict=True)
-            if fields[3][:, *pixels].any()
+            if fields[2][:, *pixels].any()
         ]
 
-    def _condition(
-        self, context: Tensor, extrapolated: Tensor, previous: Tensor, observed: Tensor
-    ) -> Condition:
+    def _condition(self, context: Tensor, extrapolated: Tensor, observed: Tensor) -> Condition:
         merge_net = self.model.config.denoiser.merge_net
         context = context.to(self.device)
-        scaling = self.model.config.scaling
-        pixels = scaling.to_network(context.nan_to_num(nan=0.0))
+        pixels = self.model.config.scaling.to_network(context.nan_to_num(nan=0.0))
         condition = Condition(
             context_latent=self.model.encode(context)[None],
             context_pixels=pixels[None, :, None].expand(-1, -1, merge_net.pixel_channels, -1, -1),
@@ -92,12 +85,10 @@ class EnsembleSampler:
         if not merge_net.extrapolation:
             return condition
         coverage = F.avg_pool2d(observed[:, None].float(), self.reduction)
-        change = mean_square_change(extrapolated, previous, scaling, self.reduction)
         return replace(
             condition,
             extrapolated_latent=self.model.encode(extrapolated.to(self.device))[None],
             extrapolated_coverage=coverage[None].to(self.device),
-            extrapolated_change=change[None].to(self.device),
         )
 
     def members(

@@ -86,11 +86,7 @@ class LatentDiffusion(nn.Module):
         self.register_buffer("latent_std", torch.ones(channels))
         residual = config.diffusion.target == "residual"
         diffusion = config.diffusion
-        self.residual = (
-            ResidualTarget(channels, lead, diffusion.residual_reaches, diffusion.residual_scale_reach)
-            if residual
-            else None
-        )
+        self.residual = ResidualTarget(channels, lead, diffusion.residual_reaches) if residual else None
         correlated = config.diffusion.noise == "correlated"
         self.noise = CorrelatedNoise(channels, lead, config.diffusion.noise_reach) if correlated else None
 
@@ -138,21 +134,16 @@ class LatentDiffusion(nn.Module):
         mean, deviation = _per_pixel(self.latent_mean), _per_pixel(self.latent_std)
         return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
 
-    def loss_weight(self, power: float, condition: Condition) -> Tensor:
-        """Weight of the target in the loss, its unscaled deviation to a power.
+    def channel_weight(self, power: float) -> Tensor:
+        """Weight of each channel in the loss, its unscaled deviation to a power, ``(c, 1, 1)``; 1 on average.
 
-        ``(b, t, c, h, w)`` where the residual has a local scale, else ``(c, 1, 1)``.
-        Of unit variance all channels and places are alike; what a pixel shows is mostly the coarse channels',
-        and where rain changes. Channels weigh one on average, and places that change as usual.
+        Of unit variance all channels are alike; what a pixel shows is mostly the coarse ones'.
         """
         deviation = self.latent_std
         if self.residual is not None:
             deviation = deviation * self.residual.std.square().mean(dim=0).sqrt()
         weight = deviation**power
-        weight = _per_pixel(weight / weight.mean())
-        if self.residual is None or not self.residual.scale_reach:
-            return weight
-        return weight * self.residual.local_scale(condition) ** power
+        return _per_pixel(weight / weight.mean())
 
     def to_target(self, latents: Tensor, condition: Condition) -> Tensor:
         """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their residual (`ResidualTarget`)."""

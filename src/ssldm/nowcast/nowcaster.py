@@ -26,7 +26,7 @@ from ssldm.nowcast.weights_folder import (
     weights_hash,
     write_weights,
 )
-from ssldm.radar.motion import extrapolate, extrapolate_previous
+from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import check_observations, pixel_size, time_step
 
 SHIPPED = ("small",)
@@ -127,11 +127,10 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         frames = self._lead_frames(lead_time, step)
         values = context.values
         moved = extrapolate(values, self.config.lead_frames)
-        previous = extrapolate_previous(values, moved.motion, self.config.lead_frames)
         with torch.inference_mode():
             ensemble = EnsembleSampler(
                 self.model,
-                *(torch.from_numpy(field) for field in (values, moved.rate, previous, moved.observed)),
+                *(torch.from_numpy(field) for field in (values, moved.rate, moved.observed)),
             )
             advance = on_start(ensemble.calls(members, steps))
             rate = np.stack(

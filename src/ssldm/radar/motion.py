@@ -69,21 +69,3 @@ def extrapolate(context: FloatArray, steps: int) -> Extrapolation:
     return Extrapolation(
         np.where(observed, np.maximum(rate, 0.0), np.nan).astype(np.float32), observed, motion
     )
-
-
-def extrapolate_previous(context: FloatArray, motion: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
-    """The frame before the last, moved to the lead times of `extrapolate`.
-
-    Where it departs from what `extrapolate` gives, rain changes as it moves.
-
-    Args:
-        context: ``(t, h, w)`` in mm/h, t ≥ 2, NaN unobserved.
-        motion: ``(2, h, w)``, of an `Extrapolation`.
-        steps: number of lead frames.
-
-    Returns:
-        ``(steps, h, w)`` in mm/h; NaN where the air comes from outside the domain.
-    """
-    advect = pysteps_module("extrapolation.semilagrangian").extrapolate
-    moved = advect(np.nan_to_num(context[-2], nan=0.0), motion, steps + 1, interp_order=1)
-    return np.asarray(np.maximum(moved[1:], 0.0), dtype=np.float32)

@@ -11,7 +11,6 @@ from torch import Tensor
 from ssldm.diffusion.objective import diffusion_loss
 from ssldm.diffusion.sampling import member_generator, sample
 from ssldm.diffusion.schedule import SamplerName
-from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.training.latent_cache import condition_of
 from ssldm.training.optimisation import configure_optimiser, step_generator
@@ -49,15 +48,15 @@ class DenoiserModule(lightning.LightningModule):
             noise,
             timestep,
             self.forward_process,
-            self._weight(batch, condition),
+            self._weight(batch),
         )
         self.log("train/loss", loss.detach())
         return loss
 
-    def _weight(self, batch: dict[str, Tensor], condition: Condition) -> Tensor:
+    def _weight(self, batch: dict[str, Tensor]) -> Tensor:
         """Weight of each latent: its observed share and its deviation's, corrected where asked."""
         power = self.preset.denoiser_training.channel_power
-        weight = batch["lead_observed"] * self.model.loss_weight(power, condition)
+        weight = batch["lead_observed"] * self.model.channel_weight(power)
         if not self.preset.window.corrected:
             return weight
         return weight * batch["weight"].reshape(-1, *[1] * (weight.ndim - 1))

@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from ssldm.atomic import replacing
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
-from ssldm.nowcast.residual_target import mean_square_change
-from ssldm.radar.motion import extrapolate, extrapolate_previous
+from ssldm.radar.motion import extrapolate
 from ssldm.radar.windows import WindowIndex, turn
 
 MANIFEST = "manifest.json"
@@ -47,7 +46,6 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         return {
             "rate": torch.from_numpy(rate),
             "extrapolated": torch.from_numpy(moved.rate),
-            "previous": torch.from_numpy(extrapolate_previous(context, moved.motion, lead)),
             "covered": torch.from_numpy(moved.observed),
             "weight": torch.tensor(self.index.correction(window)),
         }
@@ -58,9 +56,8 @@ class LatentCache(Dataset[dict[str, Tensor]]):
 
     Each example holds ``context_latent (t_in, c, h, w)``, ``extrapolated_latent`` and ``lead_latent
     (t_out, c, h, w)``, their observed shares ``extrapolated_coverage`` and ``lead_observed
-    (t_out, 1, h, w)``, ``extrapolated_change (t_out, 1, h, w)`` of a `Condition`, the correction
-    ``weight ()`` of the sampling, and, where kept, ``rate (t_in + t_out, H, W)`` in mm/h and
-    ``context_pixels (t_in, 1, H, W)`` in network units.
+    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, and, where kept, ``rate
+    (t_in + t_out, H, W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in network units.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,7 +84,6 @@ def condition_of(batch: dict[str, Tensor]) -> Condition:
         context_pixels=batch.get("context_pixels"),
         extrapolated_latent=batch["extrapolated_latent"],
         extrapolated_coverage=batch["extrapolated_coverage"],
-        extrapolated_change=batch["extrapolated_change"],
     )
 
 
@@ -111,7 +107,7 @@ def build_cache(
         encode: rain rates ``(n, H, W)`` in mm/h to scaled latents ``(n, c, h, w)``.
         identity: what the content depends on (weights, data, seeds).
         stride: pixels a latent pixel.
-        scaling: for ``context_pixels`` and ``extrapolated_change``.
+        scaling: for ``context_pixels``.
         keep_rate: keep the rain rates, for validation.
         keep_pixels: keep the context frames, for the pixel-space conditions.
     """
@@ -122,7 +118,7 @@ def build_cache(
     }
     loader = DataLoader(Subset(windows, range(done, len(windows))), batch_size=1, num_workers=workers)
     for n, window in enumerate(progress(loader, len(loader)) if len(loader) else (), start=done):
-        example = _encode_window(window, encode, windows.context_frames, stride, scaling)
+        example = _encode_window(window, encode, windows.context_frames, stride)
         if keep_rate:
             example["rate"] = window["rate"][0]
         if keep_pixels:
@@ -158,7 +154,7 @@ def _done(folder: Path, identity: dict[str, Any]) -> tuple[int, list[str]]:
 
 
 def _encode_window(
-    window: dict[str, Tensor], encode: Encode, context_frames: int, stride: int, scaling: IntensityScaling
+    window: dict[str, Tensor], encode: Encode, context_frames: int, stride: int
 ) -> dict[str, Tensor]:
     rate, moved, covered = (window[name][0] for name in ("rate", "extrapolated", "covered"))
     latents = encode(torch.cat([rate, moved]))
@@ -170,5 +166,4 @@ def _encode_window(
         "lead_observed": observed,
         "weight": window["weight"][0],
         "extrapolated_coverage": F.avg_pool2d(covered[:, None].float(), stride),
-        "extrapolated_change": mean_square_change(moved, window["previous"][0], scaling, stride),
     }

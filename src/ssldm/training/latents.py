@@ -21,7 +21,7 @@ from ssldm.training.preset import Preset
 from ssldm.training.series import open_splits
 
 # Raised where a cache comes to hold other arrays.
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)

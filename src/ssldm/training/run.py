@@ -1,7 +1,6 @@
 """The trainings from archives to weights."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import lightning
@@ -98,7 +97,7 @@ def train_denoiser(
     model = found.model
     device = model.latent_mean.device
     if model.residual is not None:
-        model.residual.fit(partial(singles, found.train, device))
+        model.residual.fit(singles(found.train, device))
     if model.noise is not None:
         model.noise.measure(targets(model, singles(found.train, device)))
     module = DenoiserModule(preset, model, out / "pictures")
