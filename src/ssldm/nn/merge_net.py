@@ -25,6 +25,7 @@ class MergeNetConfig(Config):
         pixels: pixel-space condition: none, the downsampled context, or a learned encoder.
         pixel_channels: channels of a context frame in pixel space (published: one, repeated three times).
         encoder_width: width of the pixel encoder at full size.
+        encoder_heads: attention heads in its last two stages.
         extrapolation: whether the latents of the motion-extrapolated frames and their coverage enter.
     """
 
@@ -33,6 +34,7 @@ class MergeNetConfig(Config):
     pixels: Literal["none", "downsampled", "encoder"] = "none"
     pixel_channels: int = 1
     encoder_width: int = 64
+    encoder_heads: int = 8
     extrapolation: bool = False
 
     @property
@@ -86,7 +88,9 @@ class MergeNet(nn.Module):
         super().__init__()
         self.config = config
         self.pixel_encoder = (
-            PixelEncoder(config.context_frames, config.encoder_width) if config.pixels == "encoder" else None
+            PixelEncoder(config.context_frames, config.encoder_width, heads=config.encoder_heads)
+            if config.pixels == "encoder"
+            else None
         )
 
     def _pixel_condition(self, pixels: Tensor, size: torch.Size) -> Tensor:
