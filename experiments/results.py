@@ -181,7 +181,8 @@ def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], p
             offsets = place + 0.12 * (np.arange(len(found)) - (len(found) - 1) / 2)
             axis.vlines(offsets, found["lower"], found["upper"], color="0.7")
             axis.plot(offsets, found["value"], "o", markersize=4)
-        axis.set_xticks(range(len(variants)), [v.replace("_", "\n") for v in variants], fontsize=6)
+        names = [variant.replace("_", " ") for variant in variants]
+        axis.set_xticks(range(len(variants)), names, fontsize=6, rotation=40, ha="right")
         axis.set_xlim(-0.5, len(variants) - 0.5)
         axis.set_title(row.label, fontsize=8)
         axis.tick_params(axis="y", labelsize=7)
