@@ -44,11 +44,7 @@ class EnsembleSampler:
     """
 
     def __init__(
-        self,
-        model: LatentDiffusion,
-        context: Tensor,
-        extrapolated: Tensor,
-        observed: Tensor,
+        self, model: LatentDiffusion, context: Tensor, extrapolated: Tensor, observed: Tensor
     ) -> None:
         self.model = model
         self.device = model.latent_mean.device

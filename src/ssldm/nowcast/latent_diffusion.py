@@ -85,8 +85,8 @@ class LatentDiffusion(nn.Module):
         self.register_buffer("latent_mean", torch.zeros(channels))
         self.register_buffer("latent_std", torch.ones(channels))
         residual = config.diffusion.target == "residual"
-        diffusion = config.diffusion
-        self.residual = ResidualTarget(channels, lead, diffusion.residual_reaches) if residual else None
+        reaches = config.diffusion.residual_reaches
+        self.residual = ResidualTarget(channels, lead, reaches) if residual else None
         correlated = config.diffusion.noise == "correlated"
         self.noise = CorrelatedNoise(channels, lead, config.diffusion.noise_reach) if correlated else None
 

@@ -54,7 +54,7 @@ class DenoiserModule(lightning.LightningModule):
         return loss
 
     def _weight(self, batch: dict[str, Tensor]) -> Tensor:
-        """Weight of each latent: its observed share and its deviation's, corrected where asked."""
+        """Weight of each latent: its observed share and its channel's weight, corrected where asked."""
         power = self.preset.denoiser_training.channel_power
         weight = batch["lead_observed"] * self.model.channel_weight(power)
         if not self.preset.window.corrected:

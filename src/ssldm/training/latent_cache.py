@@ -25,7 +25,7 @@ Encode = Callable[[Tensor], Tensor]
 
 
 class WindowDataset(Dataset[dict[str, Tensor]]):
-    """Window n, drawn from (seed, n): rain rate, what moves on of its last two frames, where, its weight."""
+    """Window n, drawn from (seed, n): rain rate, its extrapolation, where both are observed, its weight."""
 
     def __init__(self, index: WindowIndex, context_frames: int, seed: int, count: int) -> None:
         self.index = index
@@ -41,8 +41,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         window = self.index.draw(rng)
         rate = turn(self.index.read(window), int(rng.integers(8)))
         lead = len(rate) - self.context_frames
-        context = rate[: self.context_frames]
-        moved = extrapolate(context, lead)
+        moved = extrapolate(rate[: self.context_frames], lead)
         return {
             "rate": torch.from_numpy(rate),
             "extrapolated": torch.from_numpy(moved.rate),

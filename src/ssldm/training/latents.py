@@ -20,9 +20,6 @@ from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import Preset
 from ssldm.training.series import open_splits
 
-# Raised where a cache comes to hold other arrays.
-_FORMAT = 3
-
 
 @dataclass(frozen=True)
 class Latents:
@@ -179,5 +176,4 @@ class _Caches:
             "seed": seed,
             "count": count,
             "pixels": self._keeps_pixels,
-            "format": _FORMAT,
         }
