@@ -16,7 +16,7 @@ from ssldm.nn.block_autoencoder import BlockAutoencoder
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.mean_matching import MeanMatchingConfig
-from ssldm.nowcast.residual_target import ResidualTarget
+from ssldm.nowcast.residual_target import ResidualTarget, per_pixel
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
 FRAMES_AT_ONCE = 4
@@ -112,14 +112,14 @@ class LatentDiffusion(nn.Module):
         frames = self.config.scaling.to_network(rate.nan_to_num(nan=0.0))
         image = frames[:, None].expand(-1, self.config.autoencoder.channels, -1, -1)
         mean, _ = self.autoencoder.encode(image.to(next(self.autoencoder.parameters()).dtype))
-        return (mean.float() - _per_pixel(self.latent_mean)) / _per_pixel(self.latent_std)
+        return (mean.float() - per_pixel(self.latent_mean)) / per_pixel(self.latent_std)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Rain rates ``(n, H, W)`` in mm/h of scaled latents ``(n, c, h, w)``."""
         return torch.cat([self._decode(frames) for frames in latents.split(FRAMES_AT_ONCE)])
 
     def _decode(self, latents: Tensor) -> Tensor:
-        raw = latents * _per_pixel(self.latent_std) + _per_pixel(self.latent_mean)
+        raw = latents * per_pixel(self.latent_std) + per_pixel(self.latent_mean)
         image = self.autoencoder.decode(raw.to(next(self.autoencoder.parameters()).dtype))
         return self.config.scaling.to_rate(image.float().mean(dim=1))
 
@@ -131,7 +131,7 @@ class LatentDiffusion(nn.Module):
         """
         if not isinstance(self.autoencoder, BlockAutoencoder):
             raise TypeError("only a block autoencoder's latents turn with its frames")
-        mean, deviation = _per_pixel(self.latent_mean), _per_pixel(self.latent_std)
+        mean, deviation = per_pixel(self.latent_mean), per_pixel(self.latent_std)
         return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
 
     def channel_weight(self, power: float) -> Tensor:
@@ -143,7 +143,7 @@ class LatentDiffusion(nn.Module):
         if self.residual is not None:
             deviation = deviation * self.residual.std.square().mean(dim=0).sqrt()
         weight = deviation**power
-        return _per_pixel(weight / weight.mean())
+        return per_pixel(weight / weight.mean())
 
     def to_target(self, latents: Tensor, condition: Condition) -> Tensor:
         """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their residual (`ResidualTarget`)."""
@@ -152,7 +152,3 @@ class LatentDiffusion(nn.Module):
     def from_target(self, target: Tensor, condition: Condition) -> Tensor:
         """The inverse of `to_target`."""
         return target if self.residual is None else self.residual.restore(target, condition)
-
-
-def _per_pixel(values: Tensor) -> Tensor:
-    return values[..., None, None]

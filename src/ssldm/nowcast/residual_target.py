@@ -10,8 +10,8 @@ from ssldm.nowcast.gaussian_blur import gaussian_blur
 
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05
-# Share of a latent pixel, observed and covered, from which on the regression is fitted to it.
-_WHOLE = 0.99
+# Observed or covered share of a latent pixel that counts as the whole pixel.
+WHOLE = 0.99
 # Of one window, as a batch: latents, their observed share, the condition.
 Single = tuple[Tensor, Tensor, Condition]
 
@@ -51,13 +51,13 @@ class ResidualTarget(nn.Module):
 
     def _scale(self, condition: Condition) -> Tensor:
         _, coverage = _extrapolated(condition)
-        return (coverage * _per_pixel(self.std).square() + (1.0 - coverage)).sqrt()
+        return (coverage * per_pixel(self.std).square() + (1.0 - coverage)).sqrt()
 
     def _expected(self, condition: Condition) -> Tensor:
         latents, coverage = _extrapolated(condition)
-        expected = _per_pixel(self.offset)
+        expected = per_pixel(self.offset)
         for slope, means in zip(self.slope, self._means(latents, coverage), strict=True):
-            expected = expected + _per_pixel(slope) * means
+            expected = expected + per_pixel(slope) * means
         return coverage * expected
 
     def _means(self, latents: Tensor, coverage: Tensor) -> list[Tensor]:
@@ -75,7 +75,7 @@ class ResidualTarget(nn.Module):
         gram, moment, square, count = (torch.zeros((), dtype=torch.float64) for _ in range(4))
         for latents, observed, condition in examples:
             extrapolated, coverage = _extrapolated(condition)
-            weight = ((observed[0] > _WHOLE) & (coverage[0] > _WHOLE)).double()  # (t, 1, h, w)
+            weight = ((observed[0] > WHOLE) & (coverage[0] > WHOLE)).double()  # (t, 1, h, w)
             means = [means[0].double() for means in self._means(extrapolated, coverage)]
             regressors = torch.stack([torch.ones_like(means[0]), *means])  # (k, t, c, h, w)
             y = latents[0].double()
@@ -110,5 +110,6 @@ def _blur(x: Tensor, deviation: float) -> Tensor:
     return gaussian_blur(x, deviation, truncate=2.5)
 
 
-def _per_pixel(values: Tensor) -> Tensor:
+def per_pixel(values: Tensor) -> Tensor:
+    """Values ``(..., c)`` of channels as ``(..., c, 1, 1)``."""
     return values[..., None, None]

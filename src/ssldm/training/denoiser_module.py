@@ -12,6 +12,7 @@ from ssldm.diffusion.objective import diffusion_loss
 from ssldm.diffusion.sampling import member_generator, sample
 from ssldm.diffusion.schedule import SamplerName
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.nowcast.residual_target import WHOLE
 from ssldm.training.latent_cache import condition_of
 from ssldm.training.optimisation import configure_optimiser, step_generator
 from ssldm.training.preset import Preset
@@ -88,7 +89,7 @@ class DenoiserModule(lightning.LightningModule):
         context = self.preset.window.context_frames
         rate = batch["rate"][0].cpu().numpy()
         moved = self.model.decode(batch["extrapolated_latent"][0]).float().cpu().numpy()
-        covered = batch["extrapolated_coverage"][0, :, 0].cpu().numpy() > 0.99
+        covered = batch["extrapolated_coverage"][0, :, 0].cpu().numpy() > WHOLE
         stride = rate.shape[-1] // covered.shape[-1]
         valid = np.isfinite(rate[context:]) & covered.repeat(stride, 1).repeat(stride, 2)
         crps = crps_ensemble(members, rate[context:], fair=True)[valid]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
-from ssldm.nowcast.residual_target import Single
+from ssldm.nowcast.residual_target import WHOLE, Single
 from ssldm.radar.windows import turn
 from ssldm.training.latent_cache import LatentCache, condition_of
 from ssldm.training.preset import OptimisationConfig
@@ -40,7 +40,7 @@ def targets(model: LatentDiffusion, examples: Iterable[Single]) -> Iterator[Tens
     """What the denoiser learns to sample, ``(t_out, c, h, w)``, of full windows; zero where unobserved."""
     for latents, observed, condition in examples:
         if observed.amax(dim=(-3, -2, -1)).all():
-            yield (model.to_target(latents, condition) * (observed > 0.99))[0].cpu()
+            yield (model.to_target(latents, condition) * (observed > WHOLE))[0].cpu()
 
 
 class ShuffledCache(Dataset[Example]):
