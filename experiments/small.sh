@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The shipped weights `small` and `unet`, from radar files to models: archives, autoencoder, denoiser, and the U-Net that
-# stands beside them in verification. Takes about two hours on two cores (an estimate); a run that was cut short goes on where it
+# stands beside them in verification. Takes about three hours on two cores (an estimate); a run that was cut short goes on where it
 # stopped.
 #
 #   experiments/small.sh [DATA [RUNS]]
