@@ -149,14 +149,18 @@ def markdown(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row],
         shown: the rows.
         path: of the Markdown file.
     """
-    names = (variant.replace("_", " ") for variant in variants)  # a browser may break them
-    lines = [["", "n", *names], ["---"] * (2 + len(variants))]
+    lines = [["", "n", *_spaced(variants)], ["---"] * (2 + len(variants))]
     for row in shown:
         part = row.of(table)
         cells = [_cell(part[part["variant"] == variant], row.digits) for variant in variants]
         lines.append([row.label, f"{part['n'].max():.0f}" if len(part) else "–", *cells])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
+def _spaced(variants: Sequence[str]) -> list[str]:
+    """Names that a browser may break, and that read better in a figure."""
+    return [variant.replace("_", " ") for variant in variants]
 
 
 def _cell(part: pd.DataFrame, digits: int) -> str:
@@ -181,8 +185,7 @@ def figure(table: pd.DataFrame, variants: Sequence[str], shown: Sequence[Row], p
             offsets = place + 0.12 * (np.arange(len(found)) - (len(found) - 1) / 2)
             axis.vlines(offsets, found["lower"], found["upper"], color="0.7")
             axis.plot(offsets, found["value"], "o", markersize=4)
-        names = [variant.replace("_", " ") for variant in variants]
-        axis.set_xticks(range(len(variants)), names, fontsize=6, rotation=40, ha="right")
+        axis.set_xticks(range(len(variants)), _spaced(variants), fontsize=6, rotation=40, ha="right")
         axis.set_xlim(-0.5, len(variants) - 0.5)
         axis.set_title(row.label, fontsize=8)
         axis.tick_params(axis="y", labelsize=7)
