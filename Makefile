@@ -1,11 +1,13 @@
 # Everything a fresh machine with Python and make needs: `make demo`, `make test`.
 PYTHON ?= python3
+# Radar files, for `make weights`.
+DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test check format docs clean
+.PHONY: demo test check format docs weights clean
 
 demo: $(INSTALLED)  ## Forecast a simulated storm with the shipped weights.
 	$(BIN)/ssldm demo --out demo
@@ -23,6 +25,9 @@ check: $(INSTALLED_DEV)
 format: $(INSTALLED_DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+weights: $(INSTALLED)  ## Train the shipped weights from radar files; goes on where it was stopped.
+	PATH="$(CURDIR)/$(BIN):$$PATH" experiments/small.sh $(DATA) runs
 
 docs: $(INSTALLED_DEV)
 	$(BIN)/mkdocs serve

@@ -20,6 +20,7 @@ from study import (
     Options,
     jobs,
     parse,
+    preset_of,
     resumable,
     schedule,
     seconds_a_step,
@@ -33,7 +34,7 @@ from ssldm.radar.archive import open_archive
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
 from ssldm.training.frames import FrameDataset
-from ssldm.training.preset import Preset, load_preset
+from ssldm.training.preset import Preset
 from ssldm.training.run import train_autoencoder
 from ssldm.training.series import open_splits
 from ssldm.verification.case import Case
@@ -92,10 +93,10 @@ def train(options: Options, job: Job, folder: Path) -> None:
     """Train an autoencoder and score its reconstructions."""
     pace = "kl" if job.variant in PUBLISHED else "block"
     overrides = [*job.overrides, _FLOAT32]
-    base = load_preset(options.preset, overrides)
+    base = preset_of(options, overrides)
     steps = steps_for(options, pace, lambda: autoencoder_pace(options, base))
     overrides += schedule("autoencoder_training", steps, job.seed)
-    preset = load_preset(options.preset, overrides)
+    preset = preset_of(options, overrides)
     if not (folder / "finished").exists():
         train_autoencoder(
             preset,

@@ -18,13 +18,13 @@ from study import (
     jobs,
     latent_overrides,
     parse,
+    preset_of,
     train_all,
     train_forecast,
 )
 
 from ssldm.training.autoencoder_weights import MODEL
 from ssldm.training.latents import build_latents
-from ssldm.training.preset import load_preset
 
 _LATENTS = ("denoiser.merge_net.extrapolation=false", "diffusion.target=latents")
 _MOVED = ("denoiser.merge_net.extrapolation=true", "diffusion.target=residual")
@@ -49,7 +49,7 @@ VARIANTS = {
 
 def latents(options: Options, job: Job) -> Path:
     """The latent cache that a training shares with others of its context and seed."""
-    context = load_preset(options.preset, job.overrides).window.context_frames
+    context = preset_of(options, job.overrides).window.context_frames
     return options.out / f"latents-{job.seed}-{context}"
 
 
@@ -67,7 +67,7 @@ def main() -> None:
     todo = jobs(VARIANTS, options.seeds)
     for folder, job in {latents(options, job): job for job in todo}.items():
         overrides = [*job.overrides, *latent_overrides(options, job.seed)]
-        preset = load_preset(options.preset, [*overrides, "denoiser_training.keep_pixels=true"])
+        preset = preset_of(options, [*overrides, "denoiser_training.keep_pixels=true"])
         archives = options.paths(TRAIN), options.paths(VALIDATION)
         build_latents(preset, *archives, given.autoencoder, folder)
     train_all(options, todo, partial(train, given.autoencoder))

@@ -18,18 +18,18 @@ from study import (
     jobs,
     latent_overrides,
     parse,
+    preset_of,
     train_all,
     train_forecast,
 )
 
 from ssldm.training.autoencoder_weights import MODEL
 from ssldm.training.latents import build_latents
-from ssldm.training.preset import load_preset
 
 
-def variants(preset: str) -> dict[str, tuple[str, ...]]:
+def variants(options: Options) -> dict[str, tuple[str, ...]]:
     """Overrides of each network; widths where parts that are left out would make it smaller."""
-    base = load_preset(preset)
+    base = preset_of(options)
     merge_net = base.denoiser.merge_net.model_dump_json()
     stacked = f"{{kind: stacked, merge_net: {merge_net}, lead_frames: {base.window.lead_frames}, gated: true"
     return {
@@ -53,15 +53,15 @@ def main() -> None:
     """Run the study."""
     options, given = parse("network", __doc__, budget=15.0, seeds="0", needs_autoencoder=True)
     for seed in options.seeds:
-        preset = load_preset(options.preset, latent_overrides(options, seed))
+        preset = preset_of(options, latent_overrides(options, seed))
         archives = options.paths(TRAIN), options.paths(VALIDATION)
         build_latents(preset, *archives, given.autoencoder, options.out / f"latents-{seed}")
-    todo = jobs(variants(options.preset), options.seeds)
+    todo = jobs(variants(options), options.seeds)
     train_all(options, todo, partial(train, given.autoencoder))
     models = {job.name: options.out / job.name / MODEL for job in todo}
     rows = [forecast_rows(options, models, reference="full"), cost_rows(options, todo)]
     table = write_results(options, pd.concat(rows))
-    publish(options, table, list(variants(options.preset)), (*FORECAST_ROWS, *COST_ROWS), FORECAST_ROWS)
+    publish(options, table, list(variants(options)), (*FORECAST_ROWS, *COST_ROWS), FORECAST_ROWS)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from study import HERE, VALIDATION, Job, Options, denoiser_seconds, steps_for
+from study import HERE, VALIDATION, Job, Options, denoiser_seconds, preset_of, steps_for
 
 from ssldm.rain_maps import panel_grid
 from ssldm.report.contestants import EnsembleSettings, trained
 from ssldm.report.evaluate import evaluate
 from ssldm.report.preparation import Selection, plan_of, prepare
-from ssldm.training.preset import load_preset
 
 COLUMNS = ("variant", "seed", "dataset", "metric", "threshold", "scale", "value", "lower", "upper", "n")
 FORECAST_METRICS = (
@@ -81,7 +80,7 @@ def forecast_rows(
     settings = EnsembleSettings(members=members, steps=steps)
     contestants = [trained(f"{name}={folder}", settings) for name, folder in models.items()]
     plan = plan_of(options.paths(VALIDATION), contestants, options.out / "report")
-    size = load_preset(options.preset).window.size
+    size = preset_of(options).window.size
     report = prepare(plan, Selection(size=size, thresholds="default"), reference=None, command="")
     table = evaluate(report, workers=options.workers, progress=lambda items, _: items)
     chosen = table[(table["lead_frame"] == 0) & table["metric"].isin(FORECAST_METRICS)]
@@ -124,7 +123,7 @@ def cost_rows(options: Options, done: Sequence[Job]) -> pd.DataFrame:
     """Parameters, seconds a step, steps and windows a second of trainings that were paced each alone."""
     rows = []
     for job in done:
-        preset = load_preset(options.preset, job.overrides)
+        preset = preset_of(options, job.overrides)
         with torch.device("meta"):
             parameters = sum(p.numel() for p in preset.denoiser.build().parameters())
         steps = steps_for(options, job.variant, partial(denoiser_seconds, preset))

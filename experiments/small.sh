@@ -13,11 +13,12 @@ frames=()
 for name in knmi fmi meteoswiss smhi mrms; do frames+=(--data "$runs/archives/$name-train.zarr"); done
 for name in knmi smhi mrms; do frames+=(--validation "$runs/archives/$name-validation.zarr"); done
 events=()
-# BoM, OPERA and MRMS change otherwise from frame to frame, and one regression for all serves none (docs/lab-book.md).
-for name in knmi fmi meteoswiss smhi; do events+=(--data "$runs/archives/$name-train.zarr"); done
+for name in knmi fmi meteoswiss smhi bom bom-10-minutes opera mrms; do
+    events+=(--data "$runs/archives/$name-train.zarr")
+done
 for name in knmi smhi; do events+=(--validation "$runs/archives/$name-validation.zarr"); done
 
-resume() { [ -e "$1/last.ckpt" ] && echo --resume || true; }
+resume() { [ -e "$1/last.ckpt" ] || [ -e "$1/residual/last.ckpt" ] && echo --resume || true; }
 
 ssldm train autoencoder --preset small "${frames[@]}" --out "$runs/small-autoencoder" $(resume "$runs/small-autoencoder")
 ssldm train denoiser --preset small "${events[@]}" --autoencoder "$runs/small-autoencoder" \

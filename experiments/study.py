@@ -125,6 +125,12 @@ def shipped_autoencoder(options: Options) -> Path:
     return folder
 
 
+def preset_of(options: Options, overrides: Sequence[str] = ()) -> Preset:
+    """The preset of a study's trainings: without the network of the residual target, most of a short one."""
+    plain = ("denoiser.merge_net.history=false", "residual_network=null")
+    return load_preset(options.preset, (*plain, *overrides))
+
+
 def jobs(variants: dict[str, Sequence[str]], seeds: Sequence[int]) -> list[Job]:
     """All trainings, first those of the first seed."""
     return [Job(variant, tuple(overrides), seed) for seed in seeds for variant, overrides in variants.items()]
@@ -266,7 +272,7 @@ def train_forecast(
         pace: trainings of one pace take the same number of steps.
         latents: folder of a latent cache that trainings share.
     """
-    base = load_preset(options.preset, job.overrides)
+    base = preset_of(options, job.overrides)
     steps = steps_for(options, pace, lambda: denoiser_seconds(base))
     overrides = [
         *job.overrides,
@@ -274,7 +280,7 @@ def train_forecast(
         *latent_overrides(options, job.seed),
     ]
     train_denoiser(
-        load_preset(options.preset, overrides),
+        preset_of(options, overrides),
         options.paths(TRAIN),
         options.paths(VALIDATION),
         autoencoder,

@@ -1,20 +1,29 @@
 """The residual that is sampled: fitted to examples of known statistics, undone again, alike when turned."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from ssldm.nn.merge_net import Condition
+from ssldm.nn.frame_network import FrameNetworkConfig
+from ssldm.nn.merge_net import Condition, MergeNetConfig
 from ssldm.nowcast.residual_target import ResidualTarget
 
 CHANNELS, LEAD, SIDE = 3, 2, 24
 SLOPES = torch.tensor([0.5, 0.3])
+MERGE_NET = MergeNetConfig(latent_channels=CHANNELS, extrapolation=True, history=True)
 
 
 def condition(latents: Tensor, coverage: Tensor) -> Condition:
-    return Condition(context_latent=latents, extrapolated_latent=latents, extrapolated_coverage=coverage)
+    history = latents.new_zeros(*latents.shape[:2], MERGE_NET.history_channels, *latents.shape[-2:])
+    return Condition(
+        context_latent=latents,
+        extrapolated_latent=latents,
+        extrapolated_coverage=coverage,
+        extrapolated_history=history,
+    )
 
 
 def smooth(x: Tensor) -> Tensor:
@@ -44,8 +53,21 @@ def examples(count: int = 12) -> Iterator[tuple[Tensor, Tensor, Condition]]:
 
 @pytest.fixture
 def fitted() -> ResidualTarget:
-    target = ResidualTarget(CHANNELS, LEAD, [2.0])
+    target = ResidualTarget(LEAD, MERGE_NET, [2.0])
     target.fit(examples())
+    return target
+
+
+@pytest.fixture
+def learned(fitted: ResidualTarget) -> ResidualTarget:
+    """With a network of random weights, but for those that tell neighbours apart: these are all alike."""
+    target = ResidualTarget(LEAD, MERGE_NET, [2.0], FrameNetworkConfig(width=8, reaches=(1.0,)))
+    target.load_state_dict(fitted.state_dict(), strict=False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in target.parameters():
+        torch.nn.init.normal_(parameter, std=0.1, generator=generator)
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.mean(dim=(-2, -1), keepdim=True).expand_as(parameter).clone()
     return target
 
 
@@ -58,11 +80,36 @@ def test_the_regression_is_recovered_where_it_was_observed(fitted: ResidualTarge
 
 def test_residuals_are_standard_and_can_be_undone(fitted: ResidualTarget) -> None:
     latents, _, known = next(examples())
-    residual = fitted.standardise(latents, known)
+    expected = fitted(known)
+    residual = expected.standardise(latents)
     seen = residual[..., :-4, :]
     assert float(seen.mean()) == pytest.approx(0.0, abs=0.1)
     assert float(seen.std()) == pytest.approx(1.0, abs=0.05)
-    torch.testing.assert_close(fitted.restore(residual, known), latents)
+    torch.testing.assert_close(expected.restore(residual), latents)
+
+
+def test_an_untrained_network_changes_nothing(fitted: ResidualTarget) -> None:
+    _, _, known = next(examples())
+    fresh = ResidualTarget(LEAD, MERGE_NET, [2.0], FrameNetworkConfig(width=8))
+    fresh.load_state_dict(fitted.state_dict(), strict=False)
+    torch.testing.assert_close(fresh(known).mean, fitted(known).mean)
+    torch.testing.assert_close(fresh(known).scale, fitted(known).scale)
+
+
+def test_rain_that_changed_on_its_way_is_expected_otherwise(learned: ResidualTarget) -> None:
+    _, _, known = next(examples())
+    history = known.extrapolated_history
+    assert history is not None
+    changed = learned(replace(known, extrapolated_history=history + 1.0))
+    assert not torch.allclose(changed.scale, learned(known).scale)
+    assert not torch.allclose(changed.mean, learned(known).mean)
+
+
+def test_some_lead_times_alone_are_expected_as_with_the_others(learned: ResidualTarget) -> None:
+    _, _, known = next(examples())
+    alone = learned(known.map(lambda x: x[:, 1:]), torch.tensor([[1]]))
+    torch.testing.assert_close(alone.mean, learned(known).mean[:, 1:])
+    torch.testing.assert_close(alone.scale, learned(known).scale[:, 1:])
 
 
 def test_what_is_not_covered_is_not_read(fitted: ResidualTarget) -> None:
@@ -72,24 +119,26 @@ def test_what_is_not_covered_is_not_read(fitted: ResidualTarget) -> None:
     changed = known.extrapolated_latent.clone()
     changed[..., :4] = 50.0
     residuals = [
-        fitted.standardise(latents, condition(x, known.extrapolated_coverage))
+        fitted(condition(x, known.extrapolated_coverage)).standardise(latents)
         for x in (changed, known.extrapolated_latent)
     ]
     torch.testing.assert_close(*residuals)
     torch.testing.assert_close(residuals[0][..., :4], latents[..., :4])
 
 
-def test_a_turned_window_has_the_turned_residual(fitted: ResidualTarget) -> None:
+@pytest.mark.parametrize("kind", ["fitted", "learned"])
+def test_a_turned_window_has_the_turned_residual(kind: str, request: pytest.FixtureRequest) -> None:
     latents, _, known = next(examples())
+    target: ResidualTarget = request.getfixturevalue(kind)
 
     def turned(x: Tensor) -> Tensor:
         return torch.rot90(x, 1, (-2, -1))
 
-    residual = fitted.standardise(turned(latents), known.map(turned))
-    torch.testing.assert_close(residual, turned(fitted.standardise(latents, known)), atol=1e-4, rtol=1e-4)
+    residual = target(known.map(turned)).standardise(turned(latents))
+    torch.testing.assert_close(residual, turned(target(known).standardise(latents)), atol=1e-4, rtol=1e-4)
 
 
 def test_without_extrapolation_there_is_no_residual(fitted: ResidualTarget) -> None:
-    latents, _, known = next(examples())
+    _, _, known = next(examples())
     with pytest.raises(ValueError, match="needs extrapolated latents"):
-        fitted.standardise(latents, Condition(context_latent=known.context_latent))
+        fitted(Condition(context_latent=known.context_latent))

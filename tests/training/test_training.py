@@ -143,7 +143,7 @@ def loss_of(module: DenoiserModule, latents: torch.Tensor, observed: torch.Tenso
 
 @pytest.mark.parametrize(("power", "weight"), [(0.0, 1.0), (1.0, 2.5), (2.0, 100 / 28)])
 def test_coarse_channels_weigh_more_in_the_loss(power: float, weight: float) -> None:
-    module = tiny_module(f"denoiser_training.channel_power={power}")
+    module = tiny_module(f"denoiser_training.deviation_power={power}")
     module.model.latent_std.copy_(torch.tensor([5.0, 1.0, 1.0, 1.0]))
 
     def loss(channel: int) -> float:

@@ -38,9 +38,14 @@ class CorrelatedNoise(nn.Module):
 
     def forward(self, white: Tensor) -> Tensor:
         """``(b, t, c, h + 2*reach, w + 2*reach)`` → ``(b, t, c, h, w)``, each latent of unit variance"""
+        near = self.over_space(white.flatten(0, 1)).unflatten(0, white.shape[:2])
         with torch.autocast(white.device.type, enabled=False):
-            near = F.conv2d(white.flatten(0, 1), self.kernel).unflatten(0, white.shape[:2])
             return torch.einsum("cts,bschw->btchw", self.mixing, near)
+
+    def over_space(self, white: Tensor) -> Tensor:
+        """``(n, c, h + 2*reach, w + 2*reach)`` → ``(n, c, h, w)``, frames that know nothing of each other"""
+        with torch.autocast(white.device.type, enabled=False):
+            return F.conv2d(white, self.kernel)
 
     @torch.no_grad()
     def measure(self, examples: Iterable[Tensor]) -> None:

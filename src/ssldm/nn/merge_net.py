@@ -1,15 +1,17 @@
 """The conditional merge net: what the denoiser is told besides the noisy latents.
 
 Variants of the paper: latent context alone, with the downsampled context (fig. C) or with a learned
-pixel-space encoder (fig. B). Ours adds the motion-extrapolated forecast, which differs at each lead time.
+pixel-space encoder (fig. B). Ours adds the motion-extrapolated forecast, which differs at each lead time, and
+what the earlier frames had where their motion takes them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -27,6 +29,7 @@ class MergeNetConfig(Config):
         encoder_width: width of the pixel encoder at full size.
         encoder_heads: attention heads in its last two stages.
         extrapolation: whether the latents of the motion-extrapolated frames and their coverage enter.
+        history: whether the earlier context frames, moved on to each lead time, enter.
     """
 
     context_frames: int = 4
@@ -36,6 +39,18 @@ class MergeNetConfig(Config):
     encoder_width: int = 64
     encoder_heads: int = 8
     extrapolation: bool = False
+    history: bool = False
+
+    @model_validator(mode="after")
+    def _history_has_a_motion(self) -> Self:
+        if self.history and not self.extrapolation:
+            raise ValueError("history needs the extrapolated condition")
+        return self
+
+    @property
+    def history_channels(self) -> int:
+        """Channels of the history at each lead frame."""
+        return 2 * (self.context_frames - 1) if self.history else 0
 
     @property
     def context_channels(self) -> int:
@@ -46,7 +61,8 @@ class MergeNetConfig(Config):
     @property
     def own_channels(self) -> int:
         """Channels of a lead frame's own: its noisy latents and what is known of it."""
-        return self.latent_channels + (self.latent_channels + 1 if self.extrapolation else 0)
+        extrapolated = self.latent_channels + 1 if self.extrapolation else 0
+        return self.latent_channels + extrapolated + self.history_channels
 
     def build(self) -> "MergeNet":
         """The merge net of this configuration."""
@@ -63,12 +79,14 @@ class Condition:
         extrapolated_latent: ``(b, t_out, c, h, w)``, scaled latents of the extrapolated frames.
         extrapolated_coverage: ``(b, t_out, 1, h, w)``, share of each latent pixel that the extrapolation
             covers, 0 to 1.
+        extrapolated_history: ``(b, t_out, 2*(t_in - 1), h, w)``, see `ssldm.nowcast.motion_history`.
     """
 
     context_latent: Tensor
     context_pixels: Tensor | None = None
     extrapolated_latent: Tensor | None = None
     extrapolated_coverage: Tensor | None = None
+    extrapolated_history: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Condition":
         """The same condition with ``function`` applied to each tensor (a move, a repetition, a crop)."""
@@ -119,4 +137,8 @@ class MergeNet(nn.Module):
             if condition.extrapolated_latent is None or condition.extrapolated_coverage is None:
                 raise ValueError("the motion condition needs extrapolated latents and their coverage")
             own += [condition.extrapolated_latent, condition.extrapolated_coverage]
+        if self.config.history:
+            if condition.extrapolated_history is None:
+                raise ValueError("the motion history needs Condition.extrapolated_history")
+            own.append(condition.extrapolated_history)
         return context.to(noisy.dtype), torch.cat([part.to(noisy.dtype) for part in own], dim=2)

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ssldm.diffusion.sampling import member_generator, sample
@@ -13,7 +15,10 @@ from ssldm.errors import ModelError
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.mean_matching import match_mean
+from ssldm.nowcast.motion_history import motion_history
+from ssldm.nowcast.residual_target import Expectation
 from ssldm.nowcast.tiling import Blend, Tiling
+from ssldm.radar.motion import Extrapolation
 
 # Of the side of a tile.
 TILE_OVERLAP = 0.25
@@ -26,11 +31,12 @@ Advance = Callable[[], None]
 
 @dataclass(frozen=True)
 class _Tile:
-    """One tile: where it is in latent pixels and in pixels, and its condition (batch of one)."""
+    """One tile: where it is in latent pixels and in pixels, its condition, what that lets expect."""
 
     latent: tuple[slice, slice]
     pixels: tuple[slice, slice]
     condition: Condition
+    expected: Expectation
 
 
 class EnsembleSampler:
@@ -39,36 +45,40 @@ class EnsembleSampler:
     Args:
         model: in evaluation mode, on its device.
         context: rain rate ``(t_in, H, W)`` in mm/h, NaN unobserved.
-        extrapolated: rain rate ``(t_out, H, W)`` in mm/h, NaN unobserved.
-        observed: ``(t_out, H, W)``, where the forecast will be kept; tiles without any are skipped.
+        moved: its extrapolation to ``t_out`` lead times; tiles without any observed are skipped.
     """
 
-    def __init__(
-        self, model: LatentDiffusion, context: Tensor, extrapolated: Tensor, observed: Tensor
-    ) -> None:
+    def __init__(self, model: LatentDiffusion, context: NDArray[np.float32], moved: Extrapolation) -> None:
         self.model = model
         self.device = model.latent_mean.device
         self.dtype = next(model.denoiser.parameters()).dtype
-        stride = model.config.stride
+        config = model.config
         self.size = context.shape[-2:]
-        self.extrapolated = extrapolated
-        self.observed = observed
-        height, width = (-(-n // stride) * stride for n in self.size)
+        self.extrapolated = torch.from_numpy(moved.rate)
+        self.observed = torch.from_numpy(moved.observed)
+        height, width = (-(-n // config.stride) * config.stride for n in self.size)
         pad = (0, width - self.size[1], 0, height - self.size[0])
-        size = model.config.training_size
-        self.tiling = Tiling(height, width, size, round(TILE_OVERLAP * size), stride)
-        self.reduction = model.config.autoencoder.stride
+        size = config.training_size
+        self.tiling = Tiling(height, width, size, round(TILE_OVERLAP * size), config.stride)
+        self.reduction = config.autoencoder.stride
         fields = (
-            F.pad(context, pad, value=float("nan")),
-            F.pad(extrapolated, pad, value=float("nan")),
-            F.pad(observed, pad, value=False),
+            F.pad(torch.from_numpy(context), pad, value=float("nan")),
+            F.pad(self.extrapolated, pad, value=float("nan")),
+            F.pad(self.observed, pad, value=False),
         )
-        latent_tiles = self.tiling.scaled(self.reduction)
-        self.tiles = [
-            _Tile(latent, pixels, self._condition(*(field[:, *pixels] for field in fields)))
-            for latent, pixels in zip(latent_tiles, self.tiling, strict=True)
-            if fields[2][:, *pixels].any()
-        ]
+        history = None
+        if config.denoiser.merge_net.history:
+            history = motion_history(context, moved, config.scaling, self.reduction)
+            rows, columns = height // self.reduction, width // self.reduction
+            history = F.pad(history, (0, columns - history.shape[-1], 0, rows - history.shape[-2]))
+        self.tiles = []
+        for latent, pixels in zip(self.tiling.scaled(self.reduction), self.tiling, strict=True):
+            if fields[2][:, *pixels].any():
+                condition = self._condition(*(field[:, *pixels] for field in fields))
+                if history is not None:
+                    here = history[None, ..., *latent].to(self.device)
+                    condition = replace(condition, extrapolated_history=here)
+                self.tiles.append(_Tile(latent, pixels, condition, model.expected(condition)))
 
     def _condition(self, context: Tensor, extrapolated: Tensor, observed: Tensor) -> Condition:
         merge_net = self.model.config.denoiser.merge_net
@@ -147,7 +157,7 @@ class EnsembleSampler:
         blend = Blend(self.tiling, (len(target),))
         for tile in self.tiles:
             window = target[None, ..., *tile.latent].to(self.device)
-            latents = self.model.from_target(window, tile.condition)[0]
+            latents = tile.expected.restore(window)[0]
             blend.add(tile.pixels, self.model.decode(latents).cpu())
         rate = blend.result()[:, : self.size[0], : self.size[1]]
         return match_mean(rate, self.extrapolated, self.observed, self.model.config.mean_matching)

@@ -13,10 +13,11 @@ from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoder
+from ssldm.nn.frame_network import FrameNetworkConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.mean_matching import MeanMatchingConfig
-from ssldm.nowcast.residual_target import ResidualTarget, per_pixel
+from ssldm.nowcast.residual_target import Expectation, ResidualTarget, per_pixel
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
 FRAMES_AT_ONCE = 4
@@ -32,6 +33,7 @@ class ModelConfig(Config):
         pixel_size: smallest and largest pixel of the training data, in metres.
         training_size: side of the training windows in pixels; larger domains are tiled.
         training_data: what it was trained on, in words.
+        residual_network: of a residual target (`ResidualTarget`); its regression alone where None.
         mean_matching: what is done to the members' mean rain after sampling.
     """
 
@@ -47,6 +49,7 @@ class ModelConfig(Config):
     autoencoder: AnyAutoencoderConfig
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig
+    residual_network: FrameNetworkConfig | None = None
     mean_matching: MeanMatchingConfig = MeanMatchingConfig()
 
     @model_validator(mode="after")
@@ -58,6 +61,8 @@ class ModelConfig(Config):
             raise ValueError("model and merge net differ in context frames")
         if self.diffusion.target == "residual" and not merge_net.extrapolation:
             raise ValueError("a residual target needs the extrapolated condition")
+        if self.residual_network is not None and not merge_net.history:
+            raise ValueError("the network of a residual target needs the history")
         return self
 
     @property
@@ -84,9 +89,7 @@ class LatentDiffusion(nn.Module):
         channels, lead = config.autoencoder.latent_channels, config.lead_frames
         self.register_buffer("latent_mean", torch.zeros(channels))
         self.register_buffer("latent_std", torch.ones(channels))
-        residual = config.diffusion.target == "residual"
-        reaches = config.diffusion.residual_reaches
-        self.residual = ResidualTarget(channels, lead, reaches) if residual else None
+        self.residual = _residual_target(config)
         correlated = config.diffusion.noise == "correlated"
         self.noise = CorrelatedNoise(channels, lead, config.diffusion.noise_reach) if correlated else None
 
@@ -103,6 +106,18 @@ class LatentDiffusion(nn.Module):
         white = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
         white = white.to(self.latent_mean.device)
         return white if self.noise is None else self.noise(white)
+
+    def draw_frames(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """Noise ``(n, c, h, w)`` of single frames, as `draw_noise` gives each of them.
+
+        Args:
+            count, size: n and h, w.
+            generator: on the CPU.
+        """
+        margin = 0 if self.noise is None else 2 * self.noise.reach
+        shape = (count, self.config.autoencoder.latent_channels, size[0] + margin, size[1] + margin)
+        white = torch.randn(shape, generator=generator).to(self.latent_mean.device)
+        return white if self.noise is None else self.noise.over_space(white)
 
     def encode(self, rate: Tensor) -> Tensor:
         """Scaled latents ``(n, c, h, w)`` of rain rates ``(n, H, W)`` in mm/h; NaN counts as dry."""
@@ -134,21 +149,36 @@ class LatentDiffusion(nn.Module):
         mean, deviation = per_pixel(self.latent_mean), per_pixel(self.latent_std)
         return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
 
-    def channel_weight(self, power: float) -> Tensor:
-        """Weight of each channel in the loss, its unscaled deviation to a power, ``(c, 1, 1)``; 1 on average.
+    def deviation_weight(self, expected: Expectation, power: float) -> Tensor:
+        """Weight of each latent in the loss, its expected deviation, unscaled, to a power; of the order of 1.
 
-        Of unit variance all channels are alike; what a pixel shows is mostly the coarse ones'.
+        Of unit variance all latents are alike; what a pixel shows is mostly the coarse ones', and those of
+        places where rain is or may come.
         """
-        deviation = self.latent_std
+        usual = self.latent_std
         if self.residual is not None:
-            deviation = deviation * self.residual.std.square().mean(dim=0).sqrt()
-        weight = deviation**power
-        return per_pixel(weight / weight.mean())
+            usual = usual * self.residual.std.square().mean(dim=0).sqrt()
+        deviation = per_pixel(self.latent_std) * expected.scale
+        return deviation**power / (usual**power).mean()
 
-    def to_target(self, latents: Tensor, condition: Condition) -> Tensor:
-        """What the denoiser predicts, ``(b, t, c, h, w)``: latents, or their residual (`ResidualTarget`)."""
-        return latents if self.residual is None else self.residual.standardise(latents, condition)
+    def expected(self, condition: Condition) -> Expectation:
+        """Mean and scale of the latents; the denoiser predicts the standardised residual.
 
-    def from_target(self, target: Tensor, condition: Condition) -> Tensor:
-        """The inverse of `to_target`."""
-        return target if self.residual is None else self.residual.restore(target, condition)
+        For a model that predicts the latents themselves they are 0 and 1.
+        """
+        if self.residual is None:
+            return Expectation(torch.zeros_like(self.latent_mean[0]), torch.ones_like(self.latent_mean[0]))
+        expectation: Expectation = self.residual(condition)
+        return expectation
+
+
+def _residual_target(config: ModelConfig) -> ResidualTarget | None:
+    diffusion = config.diffusion
+    if diffusion.target != "residual":
+        return None
+    return ResidualTarget(
+        config.lead_frames,
+        config.denoiser.merge_net,
+        diffusion.residual_reaches,
+        config.residual_network,
+    )

@@ -128,10 +128,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         values = context.values
         moved = extrapolate(values, self.config.lead_frames)
         with torch.inference_mode():
-            ensemble = EnsembleSampler(
-                self.model,
-                *(torch.from_numpy(field) for field in (values, moved.rate, moved.observed)),
-            )
+            ensemble = EnsembleSampler(self.model, values, moved)
             advance = on_start(ensemble.calls(members, steps))
             rate = np.stack(
                 [

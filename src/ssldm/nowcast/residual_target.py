@@ -1,68 +1,129 @@
-"""What the denoiser samples in place of latents: how they depart from what a regression expects of them."""
+"""What the denoiser samples in place of latents: how they depart from what is expected of them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ssldm.nn.merge_net import Condition
+from ssldm.nn.frame_network import FrameNetwork, FrameNetworkConfig
+from ssldm.nn.merge_net import Condition, MergeNetConfig
 from ssldm.nowcast.gaussian_blur import gaussian_blur
 
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05
 # Observed or covered share of a latent pixel that counts as the whole pixel.
 WHOLE = 0.99
+# How far the network may take the scale from that of the regression, as a natural logarithm: unbounded, some
+# members had ten times the power of rain, and residuals over a scale of nearly nothing drown all others.
+_LOG_BOUND = 1.2
 # Of one window, as a batch: latents, their observed share, the condition.
 Single = tuple[Tensor, Tensor, Condition]
 
 
-class ResidualTarget(nn.Module):
-    """The residual (z - c (Σ_k a_k G_k z_ext + b)) / √(c s² + 1 - c), for each lead time and channel.
+@dataclass(frozen=True)
+class Expectation:
+    """Mean and scale of latents, ``(b, t, c, h, w)`` or what broadcasts to it, before anything is sampled."""
 
-    Ours, not the paper's. G_0 is the identity, G_1 … are Gaussian means over the extrapolated latents that
-    are covered: ever less can be known of rain's small scales, and the mean of a wider neighbourhood then
-    says more than the pixel. S-PROG (Seed 2003) fades its cascade for the same reason. c is the share of a
-    latent pixel that the extrapolation covers: where that is none, all that is known of latents is their
-    mean 0 and deviation 1.
+    mean: Tensor
+    scale: Tensor
+
+    def standardise(self, latents: Tensor) -> Tensor:
+        """Latents to residuals of about unit variance."""
+        return (latents - self.mean) / self.scale
+
+    def restore(self, residual: Tensor) -> Tensor:
+        """The inverse of `standardise`."""
+        return residual * self.scale + self.mean
+
+
+class ResidualTarget(nn.Module):
+    """The residual (z - c m) / √(c s² + 1 - c), with a regression m and its error s. Ours, not the paper's.
+
+    For each lead time and channel,
+
+        m = Σ_k a_k G_k z_ext + b,
+
+    G_0 the identity, G_1 … Gaussian means over the extrapolated latents that are covered: ever less can be
+    known of rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG
+    (Seed 2003) fades its cascade for the same reason. c is the share of a latent pixel that the extrapolation
+    covers: where that is none, all that is known of latents is their mean 0 and deviation 1.
+
+    With a network these are its starting point. It sees what the earlier frames had at the place
+    (`ssldm.nowcast.motion_history`): where rain changed on its way, less of it will be kept and s is large.
+
+        m = Σ_k a_k G_k z_ext + b + a' z_ext + b',  s ← s e^ℓ,  (a', b', ℓ) = f(z_ext, history, their means).
+
+    CorrDiff (Mardani et al. 2023) regresses first and lets diffusion sample the residual, too; its regression
+    learns the mean alone, this one mean and scale, by the CRPS of what they give
+    (`ssldm.training.residual_module`).
 
     Args:
-        channels, frames: of the latents.
+        frames: number of lead times.
+        merge_net: of the denoiser, whose latents and history these are.
         reaches: deviations of the Gaussians in latent pixels.
+        network: sizes of the network; none for the regression alone.
     """
 
     slope: Tensor
     offset: Tensor
     std: Tensor
 
-    def __init__(self, channels: int, frames: int, reaches: Sequence[float]) -> None:
+    def __init__(
+        self,
+        frames: int,
+        merge_net: MergeNetConfig,
+        reaches: Sequence[float],
+        network: FrameNetworkConfig | None = None,
+    ) -> None:
         super().__init__()
         self.reaches = tuple(reaches)
+        channels, history = merge_net.latent_channels, merge_net.history_channels
         self.register_buffer("slope", torch.zeros(1 + len(self.reaches), frames, channels))
         self.register_buffer("offset", torch.zeros(frames, channels))
         self.register_buffer("std", torch.ones(frames, channels))
+        self.network_reaches = () if network is None else network.reaches
+        entering = channels + 1 + history + len(self.network_reaches) * (2 + history)
+        self.network = (
+            None if network is None else FrameNetwork(network.width, entering, 3 * channels, frames)
+        )
 
-    def standardise(self, latents: Tensor, condition: Condition) -> Tensor:
-        """Latents ``(b, t, c, h, w)`` to residuals of about unit variance."""
-        return (latents - self._expected(condition)) / self._scale(condition)
+    def forward(self, condition: Condition, lead: Tensor | None = None) -> Expectation:
+        """What is expected of latents.
 
-    def restore(self, residual: Tensor, condition: Condition) -> Tensor:
-        """The inverse of `standardise`."""
-        return residual * self._scale(condition) + self._expected(condition)
-
-    def _scale(self, condition: Condition) -> Tensor:
-        _, coverage = _extrapolated(condition)
-        return (coverage * per_pixel(self.std).square() + (1.0 - coverage)).sqrt()
-
-    def _expected(self, condition: Condition) -> Tensor:
+        Args:
+            condition: of ``b`` windows.
+            lead: ``(b, t)``, numbers of the lead times in the condition; all, in order, where None.
+        """
         latents, coverage = _extrapolated(condition)
-        expected = per_pixel(self.offset)
-        for slope, means in zip(self.slope, self._means(latents, coverage), strict=True):
-            expected = expected + per_pixel(slope) * means
-        return coverage * expected
+        if lead is None:
+            lead = torch.arange(latents.shape[1], device=latents.device).expand(latents.shape[:2])
+        mean = per_pixel(self.offset[lead])
+        for slope, means in zip(self.slope[:, lead], self._means(latents, coverage), strict=True):
+            mean = mean + per_pixel(slope) * means
+        scale = per_pixel(self.std[lead])
+        if self.network is not None:
+            entering = self._entering(latents, coverage, condition).flatten(0, 1)
+            correction = self.network(entering, lead.flatten()).float()
+            slope, offset, log = correction.unflatten(0, latents.shape[:2]).chunk(3, dim=2)
+            mean = mean + slope * latents + offset
+            scale = scale * (_LOG_BOUND * torch.tanh(log / _LOG_BOUND)).exp()
+        return Expectation(coverage * mean, (coverage * scale.square() + (1.0 - coverage)).sqrt())
 
     def _means(self, latents: Tensor, coverage: Tensor) -> list[Tensor]:
         """G_k z_ext, ``(b, t, c, h, w)`` each."""
         return [latents, *(_covered_mean(latents, coverage, reach) for reach in self.reaches)]
+
+    def _entering(self, latents: Tensor, coverage: Tensor, condition: Condition) -> Tensor:
+        """What the network sees, ``(b, t, c', h, w)``."""
+        if condition.extrapolated_history is None:
+            raise ValueError("the network of a residual target needs the motion history")
+        history = condition.extrapolated_history.float()
+        # The first channel is the mean of a block; of the finer ones, their strength alone.
+        detail = latents[:, :, 1:].square().mean(dim=2, keepdim=True).sqrt()
+        broad = torch.cat([latents[:, :, :1], detail, history], dim=2)
+        means = [_covered_mean(broad, coverage, reach) for reach in self.network_reaches]
+        return torch.cat([latents, coverage, history, *means], dim=2)
 
     @torch.no_grad()
     def fit(self, examples: Iterable[Single]) -> None:

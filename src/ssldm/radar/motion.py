@@ -47,24 +47,38 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
     return np.asarray(lucas_kanade(decibel, verbose=False), dtype=np.float32)
 
 
-def extrapolate(context: FloatArray, steps: int) -> Extrapolation:
-    """Move the last context frame for ``steps`` steps along the motion of the context.
+def advect(field: FloatArray, motion: NDArray[np.float32], steps: int) -> FloatArray:
+    """Move a field along a motion that stays as it is.
 
     Semi-Lagrangian backward advection (pysteps, Germann and Zawadzki 2002), linear interpolation.
+
+    Args:
+        field: ``(h, w)``, without NaN.
+        motion: ``(2, h, w)`` in pixels a step, see `Extrapolation`.
+        steps: how many.
+
+    Returns:
+        ``(t, h, w)``, the field after 1 … ``steps`` steps; NaN where it comes from outside the domain.
+    """
+    moved = pysteps_module("extrapolation.semilagrangian").extrapolate(field, motion, steps, interp_order=1)
+    return np.asarray(moved)
+
+
+def extrapolate(context: FloatArray, steps: int) -> Extrapolation:
+    """Move the last context frame for ``steps`` steps along the motion of the context.
 
     Args:
         context: ``(t, h, w)`` in mm/h, NaN unobserved, equal steps.
         steps: number of lead frames.
     """
     motion = estimate_motion(context)
-    advect = pysteps_module("extrapolation.semilagrangian").extrapolate
     unobserved = np.isnan(context).any(axis=0)
-    rate = advect(np.nan_to_num(context[-1], nan=0.0), motion, steps, interp_order=1)
+    rate = advect(np.nan_to_num(context[-1], nan=0.0), motion, steps)
     # Outside the domain the advection itself gives NaN.
     observed = np.isfinite(rate)
     if unobserved.any():
         # Linear interpolation makes a pixel unobserved as soon as one of its sources is.
-        covered = advect(np.where(unobserved, 0.0, 1.0), motion, steps, interp_order=1)
+        covered = advect(np.where(unobserved, 0.0, 1.0), motion, steps)
         observed = (covered > 1.0 - 1e-6) & ~unobserved
     return Extrapolation(
         np.where(observed, np.maximum(rate, 0.0), np.nan).astype(np.float32), observed, motion

@@ -84,6 +84,8 @@ class WindowIndex:
     ) -> None:
         self.series = series
         self._frames = _FrameCache(series, cache_bytes)
+        names = [str(data.attrs.get("product")) for data in series]
+        self._products = [sorted(set(names)).index(name) for name in names]
         self.frames = frames
         self.size = size
         windows: list[Window] = []
@@ -125,8 +127,7 @@ class WindowIndex:
 
     def _balanced(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities: each product gets the same share, or the largest domain would drown the others."""
-        products = [self.series[window.series].attrs.get("product") for window in self.windows]
-        _, group = np.unique(np.asarray(products, dtype=str), return_inverse=True)
+        group = np.asarray([self.product(window) for window in self.windows])
         totals = np.bincount(group, weights)
         return np.asarray(weights / totals[group] / len(totals))
 
@@ -145,6 +146,10 @@ class WindowIndex:
 
         row, column = moved(window.row, data.sizes["y"]), moved(window.column, data.sizes["x"])
         return replace(window, row=row, column=column)
+
+    def product(self, window: Window) -> int:
+        """Number of the product that a window is of."""
+        return self._products[window.series]
 
     def correction(self, window: Window) -> float:
         """Weight of a window in a loss that is to be that of windows drawn evenly: 1 / (n p), 1 on average.

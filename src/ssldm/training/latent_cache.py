@@ -15,23 +15,39 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from ssldm.atomic import replacing
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
-from ssldm.radar.motion import extrapolate
+from ssldm.radar.motion import Extrapolation, extrapolate
 from ssldm.radar.windows import WindowIndex, turn
 
 MANIFEST = "manifest.json"
 _SAVE_EVERY = 16
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Encode = Callable[[Tensor], Tensor]
+History = Callable[[NDArray[np.float32], Extrapolation], Tensor]
 
 
 class WindowDataset(Dataset[dict[str, Tensor]]):
-    """Window n, drawn from (seed, n): rain rate, its extrapolation, where both are observed, its weight."""
+    """Window n, drawn from (seed, n): rain rate, its extrapolation, where both are observed, its weight.
 
-    def __init__(self, index: WindowIndex, context_frames: int, seed: int, count: int) -> None:
+    Args:
+        index: windows to draw from.
+        context_frames: T_in.
+        seed, count: of the windows.
+        history: of a context and its extrapolation, see `ssldm.nowcast.motion_history`, where it is wanted.
+    """
+
+    def __init__(
+        self,
+        index: WindowIndex,
+        context_frames: int,
+        seed: int,
+        count: int,
+        history: History | None = None,
+    ) -> None:
         self.index = index
         self.context_frames = context_frames
         self.seed = seed
         self.count = count
+        self.history = history
 
     def __len__(self) -> int:
         return self.count
@@ -42,12 +58,16 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         rate = turn(self.index.read(window), int(rng.integers(8)))
         lead = len(rate) - self.context_frames
         moved = extrapolate(rate[: self.context_frames], lead)
-        return {
+        example = {
             "rate": torch.from_numpy(rate),
             "extrapolated": torch.from_numpy(moved.rate),
             "covered": torch.from_numpy(moved.observed),
             "weight": torch.tensor(self.index.correction(window)),
+            "product": torch.tensor(self.index.product(window)),
         }
+        if self.history is not None:
+            example["history"] = self.history(rate[: self.context_frames], moved)
+        return example
 
 
 class LatentCache(Dataset[dict[str, Tensor]]):
@@ -55,8 +75,10 @@ class LatentCache(Dataset[dict[str, Tensor]]):
 
     Each example holds ``context_latent (t_in, c, h, w)``, ``extrapolated_latent`` and ``lead_latent
     (t_out, c, h, w)``, their observed shares ``extrapolated_coverage`` and ``lead_observed
-    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, and, where kept, ``rate
-    (t_in + t_out, H, W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in network units.
+    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, the number ``product ()`` of what it was
+    drawn from, the mean absolute ``extrapolation_error ()`` in mm/h, and, where kept, ``extrapolated_history
+    (t_out, c', h, w)``, ``rate (t_in + t_out, H, W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in
+    network units.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,6 +105,7 @@ def condition_of(batch: dict[str, Tensor]) -> Condition:
         context_pixels=batch.get("context_pixels"),
         extrapolated_latent=batch["extrapolated_latent"],
         extrapolated_coverage=batch["extrapolated_coverage"],
+        extrapolated_history=batch.get("extrapolated_history"),
     )
 
 
@@ -107,7 +130,7 @@ def build_cache(
         identity: what the content depends on (weights, data, seeds).
         stride: pixels a latent pixel.
         scaling: for ``context_pixels``.
-        keep_rate: keep the rain rates, for validation.
+        keep_rate: keep the rain rates.
         keep_pixels: keep the context frames, for the pixel-space conditions.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +151,7 @@ def build_cache(
                 arrays[name] = np.lib.format.open_memmap(
                     folder / f"{name}.npy",
                     mode="w+",
-                    dtype=np.float32 if name in {"rate", "weight"} else np.float16,
+                    dtype=np.float16 if value.ndim else np.float32,
                     shape=(len(windows), *value.shape),
                 )
             arrays[name][n] = value.numpy()
@@ -158,11 +181,17 @@ def _encode_window(
     rate, moved, covered = (window[name][0] for name in ("rate", "extrapolated", "covered"))
     latents = encode(torch.cat([rate, moved]))
     observed = F.avg_pool2d(torch.isfinite(rate[context_frames:, None]).float(), stride)
-    return {
+    error = (moved - rate[context_frames:]).abs()
+    example = {
         "context_latent": latents[:context_frames],
         "lead_latent": latents[context_frames : len(rate)],
         "extrapolated_latent": latents[len(rate) :],
         "lead_observed": observed,
         "weight": window["weight"][0],
+        "product": window["product"][0],
+        "extrapolation_error": error.nanmean().nan_to_num(nan=0.0),
         "extrapolated_coverage": F.avg_pool2d(covered[:, None].float(), stride),
     }
+    if "history" in window:
+        example["extrapolated_history"] = window["history"][0]
+    return example

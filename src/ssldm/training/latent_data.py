@@ -36,11 +36,19 @@ def singles(cache: LatentCache, device: torch.device, most: int = 128) -> Iterat
         yield batch["lead_latent"], batch["lead_observed"], condition_of(batch)
 
 
+@torch.no_grad()
 def targets(model: LatentDiffusion, examples: Iterable[Single]) -> Iterator[Tensor]:
     """What the denoiser learns to sample, ``(t_out, c, h, w)``, of full windows; zero where unobserved."""
     for latents, observed, condition in examples:
         if observed.amax(dim=(-3, -2, -1)).all():
-            yield (model.to_target(latents, condition) * (observed > WHOLE))[0].cpu()
+            residual = model.expected(condition).standardise(latents)
+            yield (residual * (observed > WHOLE))[0].cpu()
+
+
+def shuffled(seed: int, n: int, count: int) -> int:
+    """The n-th number of an endless sequence of permutations of ``count`` numbers, drawn from the seed."""
+    turn, position = divmod(n, count)
+    return int(np.random.default_rng((seed, turn)).permutation(count)[position])
 
 
 class ShuffledCache(Dataset[Example]):
@@ -60,9 +68,7 @@ class ShuffledCache(Dataset[Example]):
         return len(self.cache)
 
     def __getitem__(self, n: int) -> Example:
-        turn, position = divmod(n, len(self.cache))
-        order = np.random.default_rng((self.seed, turn)).permutation(len(self.cache))
-        example = self.cache[int(order[position])]
+        example = self.cache[shuffled(self.seed, n, len(self.cache))]
         if self.model is None:
             return example
         return turn_example(self.model, example, int(np.random.default_rng((self.seed, 1, n)).integers(8)))

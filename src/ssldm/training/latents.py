@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import xarray as xr
 
 from ssldm.errors import ConfigurationError
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.motion_history import motion_history
 from ssldm.nowcast.weights_folder import weights_hash
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
-from ssldm.training.latent_cache import LatentCache, Progress, WindowDataset, build_cache
+from ssldm.training.latent_cache import History, LatentCache, Progress, WindowDataset, build_cache
 from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import Preset
 from ssldm.training.series import open_splits
@@ -111,6 +113,7 @@ def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
         autoencoder=preset.autoencoder,
         denoiser=preset.denoiser,
         diffusion=preset.diffusion,
+        residual_network=preset.residual_network,
         mean_matching=preset.mean_matching,
     )
 
@@ -132,7 +135,7 @@ class _Caches:
         validation = name == "validation"
         seed = training.optimisation.seed + int(validation)
         count = training.validation_windows if validation else training.windows
-        dataset = WindowDataset(index, self.preset.window.context_frames, seed, count)
+        dataset = WindowDataset(index, self.preset.window.context_frames, seed, count, self._history)
         return build_cache(
             self.folder / name,
             dataset,
@@ -140,11 +143,17 @@ class _Caches:
             identity=self._identity(index.series, seed, count),
             stride=self.preset.autoencoder.stride,
             scaling=self.preset.scaling,
-            keep_rate=validation,
+            keep_rate=validation or self.preset.residual_network is not None,
             keep_pixels=self._keeps_pixels,
             workers=training.optimisation.workers,
             progress=self.progress,
         )
+
+    @property
+    def _history(self) -> History | None:
+        if not self.preset.denoiser.merge_net.history:
+            return None
+        return partial(motion_history, scaling=self.preset.scaling, stride=self.preset.autoencoder.stride)
 
     @property
     def _keeps_pixels(self) -> bool:
@@ -176,4 +185,6 @@ class _Caches:
             "seed": seed,
             "count": count,
             "pixels": self._keeps_pixels,
+            "history": self._history is not None,
+            "rate": self.preset.residual_network is not None,
         }

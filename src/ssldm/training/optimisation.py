@@ -67,6 +67,11 @@ class TimeLeft(lightning.Callback):
             pl_module.log("minutes_left", left, prog_bar=True, logger=False)
 
 
+def nothing_to_resume(out: Path) -> ConfigurationError:
+    """The error of a run that was to go on and has not begun."""
+    return ConfigurationError(f"expected a checkpoint to resume from, found none at {out / CHECKPOINT}")
+
+
 def fit(
     module: lightning.LightningModule,
     data: lightning.LightningDataModule,
@@ -85,7 +90,7 @@ def fit(
     if checkpoint.exists() and not resume:
         raise ConfigurationError(f"{out} holds a run already: resume it, or choose another folder")
     if resume and not checkpoint.exists():
-        raise ConfigurationError(f"expected a checkpoint to resume from, found none at {checkpoint}")
+        raise nothing_to_resume(out)
     out.mkdir(parents=True, exist_ok=True)
     trainer = lightning.Trainer(
         accelerator="auto",

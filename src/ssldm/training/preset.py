@@ -15,6 +15,7 @@ from ssldm.errors import ConfigurationError
 from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
+from ssldm.nn.frame_network import FrameNetworkConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
 from ssldm.nowcast.mean_matching import MeanMatchingConfig
@@ -126,7 +127,8 @@ class DenoiserTrainingConfig(Config):
         windows: number of training windows in the latent cache.
         validation_windows: number of validation windows in the latent cache.
         turned: turn and mirror windows at random, which needs an autoencoder whose latents can be turned.
-        channel_power: power of a channel's deviation that is its weight in the loss; 0 weighs all alike.
+        deviation_power: power of a latent's expected deviation that is its weight in the loss; 0 weighs all
+            alike.
         keep_pixels: keep the context frames in the cache even if this denoiser does not need them, so that
             others that do may share it.
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
@@ -135,11 +137,28 @@ class DenoiserTrainingConfig(Config):
     windows: int = 2000
     validation_windows: int = 8
     turned: bool = False
-    channel_power: float = 0.0
+    deviation_power: float = 0.0
     keep_pixels: bool = False
     validation_members: int = 4
     validation_steps: int = 8
     optimisation: OptimisationConfig
+
+
+class ResidualTrainingConfig(Config):
+    """Training of the network of a residual target, on crops of the denoiser's windows.
+
+    Attributes:
+        crop: side of a crop in latent pixels.
+        leads: lead times of a window in a step.
+        members: of noise alone around what is expected, whose CRPS is the loss.
+        scales: sides in pixels of the squares over whose means the CRPS is taken, too.
+    """
+
+    crop: int = 16
+    leads: int = 2
+    members: int = 2
+    scales: tuple[int, ...] = (1, 4, 16)
+    optimisation: OptimisationConfig = OptimisationConfig(steps=2000, learning_rate=2e-3)
 
 
 class UNetTrainingConfig(Config):
@@ -162,6 +181,8 @@ class Preset(Config):
     autoencoder_training: AutoencoderTrainingConfig
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig = DiffusionConfig()
+    residual_network: FrameNetworkConfig | None = None
+    residual_training: ResidualTrainingConfig = ResidualTrainingConfig()
     denoiser_training: DenoiserTrainingConfig
     mean_matching: MeanMatchingConfig = MeanMatchingConfig()
     unet: UNetConfig = UNetConfig()

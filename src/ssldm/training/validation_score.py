@@ -1,0 +1,47 @@
+"""What the trainings of a model report: the CRPS of small ensembles on windows of the validation cache."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.nowcast.residual_target import WHOLE
+from ssldm.verification.crps import crps_ensemble
+
+
+class ValidationScore:
+    """Fair CRPS of ensembles, next to the absolute error of the extrapolation, both pooled over windows."""
+
+    def __init__(self, model: LatentDiffusion) -> None:
+        self.model = model
+        self.sums = np.zeros(3)
+
+    def reset(self) -> None:
+        """Forget all windows."""
+        self.sums = np.zeros(3)
+
+    def add(self, batch: Mapping[str, Tensor], members: NDArray[np.floating]) -> None:
+        """Add the first (only) window of a batch from the validation cache.
+
+        Args:
+            batch: with rain rates.
+            members: ``(m, t_out, H, W)`` in mm/h.
+        """
+        rate = batch["rate"][0, -members.shape[1] :].float().cpu().numpy()
+        moved = self.model.decode(batch["extrapolated_latent"][0]).float().cpu().numpy()
+        covered = batch["extrapolated_coverage"][0, :, 0].cpu().numpy() > WHOLE
+        stride = rate.shape[-1] // covered.shape[-1]
+        valid = np.isfinite(rate) & covered.repeat(stride, 1).repeat(stride, 2)
+        crps = crps_ensemble(members, rate, fair=True)[valid]
+        error = np.abs(moved - rate)[valid]
+        self.sums += float(crps.sum()), float(error.sum()), int(valid.sum())
+
+    def values(self) -> dict[str, float]:
+        """Names and values in mm/h."""
+        crps, error, count = self.sums
+        return {
+            "validation/crps": float(crps / max(count, 1)),
+            "validation/extrapolation_mae": float(error / max(count, 1)),
+        }

@@ -1,0 +1,74 @@
+"""The history of a rain that moves: what did not change on its way lies where the extrapolation has it."""
+
+import numpy as np
+import pytest
+import torch
+
+from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.nowcast.motion_history import motion_history
+from ssldm.radar.motion import Extrapolation, advect
+
+SIDE, STEPS, STRIDE = 48, 3, 8
+SCALING = IntensityScaling()
+
+
+@pytest.fixture
+def moving() -> tuple[np.ndarray, np.ndarray]:
+    """A shower that moves by two pixels a step to the right: its frames, and its motion."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    frames = [
+        np.where((abs(rows - 20) < 6) & (abs(columns - 10 - 2 * step) < 6), 8.0, 0.0) for step in range(4)
+    ]
+    motion = np.zeros((2, SIDE, SIDE), np.float32)
+    motion[0] = 2.0
+    return np.stack(frames).astype(np.float32), motion
+
+
+def moved(context: np.ndarray, motion: np.ndarray) -> Extrapolation:
+    rate = advect(np.nan_to_num(context[-1]), motion, STEPS).astype(np.float32)
+    return Extrapolation(rate, np.isfinite(rate), motion)
+
+
+def above_dry(rate: float) -> float:
+    return float(SCALING.to_network(torch.tensor(rate)) - SCALING.to_network(torch.tensor(0.0)))
+
+
+def test_steady_rain_has_changed_nowhere(moving: tuple[np.ndarray, np.ndarray]) -> None:
+    context, motion = moving
+    extrapolated = moved(context, motion)
+    history = motion_history(context, extrapolated, SCALING, STRIDE)
+    assert history.shape == (STEPS, 6, SIDE // STRIDE, SIDE // STRIDE)
+    torch.testing.assert_close(history[:, 1::2], torch.zeros(STEPS, 3, 6, 6), atol=1e-5, rtol=0.0)
+    expected = SCALING.to_network(torch.from_numpy(np.nan_to_num(extrapolated.rate)))
+    expected = torch.nn.functional.avg_pool2d(expected - SCALING.to_network(torch.zeros(())), STRIDE)
+    for mean in history[:, ::2].unbind(dim=1):
+        torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_change_is_that_of_the_scaled_rain(moving: tuple[np.ndarray, np.ndarray]) -> None:
+    context, motion = moving
+    # Half the rain two frames ago; everything else as it was.
+    context[1] = context[1] / 8.0
+    history = motion_history(context, moved(context, motion), SCALING, STRIDE)
+    changed, steady = history[:, 3], history[:, 5]
+    assert float(steady.abs().max()) < 1e-5
+    whole = above_dry(8.0) - above_dry(1.0)
+    assert float(changed.max()) == pytest.approx(whole, rel=1e-4)
+    assert float(history[:, 2].max()) == pytest.approx(above_dry(1.0), rel=1e-4)
+
+
+def test_what_nobody_saw_counts_as_dry(moving: tuple[np.ndarray, np.ndarray]) -> None:
+    context, motion = moving
+    unseen = context.copy()
+    unseen[:3] = np.nan
+    history = motion_history(unseen, moved(context, motion), SCALING, STRIDE)
+    assert history[:, ::2].abs().max() == 0.0
+    # All of the rain is new, then.
+    assert float(history[:, 1].max()) == pytest.approx(above_dry(8.0), rel=1e-4)
+
+
+def test_a_domain_that_is_no_multiple_is_filled_up(moving: tuple[np.ndarray, np.ndarray]) -> None:
+    context, motion = moving
+    small = context[:, :45, :41]
+    history = motion_history(small, moved(small, motion[:, :45, :41]), SCALING, STRIDE)
+    assert history.shape[-2:] == (6, 6)
