@@ -74,13 +74,13 @@ class EnsembleSampler:
         self.tiles = []
         for latent, pixels in zip(self.tiling.scaled(self.reduction), self.tiling, strict=True):
             if fields[2][:, *pixels].any():
-                condition = self._condition(*(field[:, *pixels] for field in fields))
-                if history is not None:
-                    here = history[None, ..., *latent].to(self.device)
-                    condition = replace(condition, extrapolated_history=here)
+                here = None if history is None else history[..., *latent]
+                condition = self._condition(*(field[:, *pixels] for field in fields), history=here)
                 self.tiles.append(_Tile(latent, pixels, condition, model.expected(condition)))
 
-    def _condition(self, context: Tensor, extrapolated: Tensor, observed: Tensor) -> Condition:
+    def _condition(
+        self, context: Tensor, extrapolated: Tensor, observed: Tensor, *, history: Tensor | None
+    ) -> Condition:
         merge_net = self.model.config.denoiser.merge_net
         context = context.to(self.device)
         pixels = self.model.config.scaling.to_network(context.nan_to_num(nan=0.0))
@@ -95,6 +95,7 @@ class EnsembleSampler:
             condition,
             extrapolated_latent=self.model.encode(extrapolated.to(self.device))[None],
             extrapolated_coverage=coverage[None].to(self.device),
+            extrapolated_history=None if history is None else history[None].to(self.device),
         )
 
     def members(

@@ -100,11 +100,8 @@ class LatentDiffusion(nn.Module):
             size: h, w.
             generators: on the CPU.
         """
-        margin = 0 if self.noise is None else 2 * self.noise.reach
-        frames, channels = self.config.lead_frames, self.config.autoencoder.latent_channels
-        shape = (frames, channels, size[0] + margin, size[1] + margin)
-        white = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
-        white = white.to(self.latent_mean.device)
+        frames = self.config.lead_frames
+        white = torch.stack([self._white(frames, size, generator) for generator in generators])
         return white if self.noise is None else self.noise(white)
 
     def draw_frames(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
@@ -114,10 +111,14 @@ class LatentDiffusion(nn.Module):
             count, size: n and h, w.
             generator: on the CPU.
         """
-        margin = 0 if self.noise is None else 2 * self.noise.reach
-        shape = (count, self.config.autoencoder.latent_channels, size[0] + margin, size[1] + margin)
-        white = torch.randn(shape, generator=generator).to(self.latent_mean.device)
+        white = self._white(count, size, generator)
         return white if self.noise is None else self.noise.over_space(white)
+
+    def _white(self, frames: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """White noise of single frames, with the margin that correlating it takes off."""
+        margin = 0 if self.noise is None else 2 * self.noise.reach
+        shape = (frames, self.config.autoencoder.latent_channels, size[0] + margin, size[1] + margin)
+        return torch.randn(shape, generator=generator).to(self.latent_mean.device)
 
     def encode(self, rate: Tensor) -> Tensor:
         """Scaled latents ``(n, c, h, w)`` of rain rates ``(n, H, W)`` in mm/h; NaN counts as dry."""

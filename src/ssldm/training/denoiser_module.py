@@ -69,7 +69,8 @@ class DenoiserModule(lightning.LightningModule):
         generators = [member_generator(0, k) for k in range(training.validation_members)]
         height, width = batch["lead_latent"].shape[-2:]
         noise = self.model.draw_noise((height, width), generators)
-        condition = condition_of(batch).map(lambda x: x.expand(len(noise), *x.shape[1:]))
+        single = condition_of(batch)
+        condition = single.map(lambda x: x.expand(len(noise), *x.shape[1:]))
         target = sample(
             lambda noisy, step: self.model.denoiser(noisy, step.to(self.device), condition),
             noise,
@@ -77,7 +78,7 @@ class DenoiserModule(lightning.LightningModule):
             training.validation_steps,
             generators,
         )
-        latents = self.model.expected(condition).restore(target)
+        latents = self.model.expected(single).restore(target)
         return torch.stack([self.model.decode(member) for member in latents])
 
     def on_validation_epoch_start(self) -> None:

@@ -92,9 +92,16 @@ class LatentCache(Dataset[dict[str, Tensor]]):
         return self.length
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
+        return self._read(n, self.arrays)
+
+    def latents(self, n: int) -> dict[str, Tensor]:
+        """Example n without its rain rates, which are larger than all the rest together."""
+        return self._read(n, self.arrays.keys() - {"rate"})
+
+    def _read(self, n: int, names: Iterable[str]) -> dict[str, Tensor]:
         return {
-            name: torch.from_numpy(np.array(array[n % self.length], dtype=np.float32))
-            for name, array in self.arrays.items()
+            name: torch.from_numpy(np.array(self.arrays[name][n % self.length], dtype=np.float32))
+            for name in names
         }
 
 

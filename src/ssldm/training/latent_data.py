@@ -32,7 +32,7 @@ def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Exa
 def singles(cache: LatentCache, device: torch.device, most: int = 128) -> Iterator[Single]:
     """Some examples as batches of one: lead latents, their observed share, the condition."""
     for n in range(0, len(cache), max(len(cache) // most, 1)):
-        batch = {name: value[None].to(device) for name, value in cache[n].items()}
+        batch = {name: value[None].to(device) for name, value in cache.latents(n).items()}
         yield batch["lead_latent"], batch["lead_observed"], condition_of(batch)
 
 
@@ -68,35 +68,28 @@ class ShuffledCache(Dataset[Example]):
         return len(self.cache)
 
     def __getitem__(self, n: int) -> Example:
-        example = self.cache[shuffled(self.seed, n, len(self.cache))]
+        example = self.cache.latents(shuffled(self.seed, n, len(self.cache)))
         if self.model is None:
             return example
         return turn_example(self.model, example, int(np.random.default_rng((self.seed, 1, n)).integers(8)))
 
 
 class LatentData(lightning.LightningDataModule):
-    """Training windows in random order, validation windows one by one."""
+    """Training examples in their order, validation windows one by one."""
 
-    def __init__(
-        self,
-        config: OptimisationConfig,
-        train: LatentCache,
-        validation: LatentCache,
-        turning: LatentDiffusion | None = None,
-    ) -> None:
+    def __init__(self, config: OptimisationConfig, train: Dataset[Example], validation: LatentCache) -> None:
         super().__init__()
-        self.turning = turning
         self.config = config
-        self.train_cache = train
+        self.train_examples = train
         self.validation_cache = validation
 
     def train_dataloader(self) -> DataLoader[Example]:
-        """Windows from the step that the trainer has reached."""
+        """Examples from the step that the trainer has reached."""
         if (trainer := self.trainer) is None:
             raise RuntimeError("LatentData is attached to a trainer before its loaders are made")
         config = self.config
         return DataLoader(
-            ShuffledCache(self.train_cache, config.seed, self.turning),
+            self.train_examples,
             batch_size=config.batch_size,
             sampler=StepSampler(lambda: trainer.global_step, config.steps_per_epoch, config.batch_size),
         )

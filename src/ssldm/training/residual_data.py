@@ -1,15 +1,13 @@
 """Crops of the latent cache for the network of a residual target."""
 
-import lightning
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.training.latent_cache import LatentCache
 from ssldm.training.latent_data import Example, shuffled, turn_example
 from ssldm.training.preset import ResidualTrainingConfig
-from ssldm.training.sampler import StepSampler
 
 _LATENT = (
     "extrapolated_latent",
@@ -56,7 +54,7 @@ class CroppedCache(Dataset[Example]):
         here = np.s_[..., row : row + side, column : column + side]
         stride = arrays["rate"].shape[-1] // width
         pixels = tuple(slice(first * stride, (first + side) * stride) for first in (row, column))
-        context = len(arrays["rate"][window]) - total
+        context = arrays["rate"].shape[1] - total
         example = {name: _tensor(arrays[name][window][lead][here]) for name in _LATENT}
         example["context_latent"] = _tensor(arrays["context_latent"][window][here])
         example["rate"] = _tensor(arrays["rate"][window][context + lead][:, *pixels])
@@ -68,34 +66,3 @@ class CroppedCache(Dataset[Example]):
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.array(array, dtype=np.float32))
-
-
-class ResidualData(lightning.LightningDataModule):
-    """Crops of training windows in random order, whole validation windows one by one."""
-
-    def __init__(
-        self,
-        config: ResidualTrainingConfig,
-        train: LatentCache,
-        validation: LatentCache,
-        turning: LatentDiffusion | None = None,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.crops = CroppedCache(train, config, turning)
-        self.validation_cache = validation
-
-    def train_dataloader(self) -> DataLoader[Example]:
-        """Crops from the step that the trainer has reached."""
-        if (trainer := self.trainer) is None:
-            raise RuntimeError("ResidualData is attached to a trainer before its loaders are made")
-        config = self.config.optimisation
-        return DataLoader(
-            self.crops,
-            batch_size=config.batch_size,
-            sampler=StepSampler(lambda: trainer.global_step, config.steps_per_epoch, config.batch_size),
-        )
-
-    def val_dataloader(self) -> DataLoader[Example]:
-        """The same windows each time."""
-        return DataLoader(self.validation_cache, batch_size=1)

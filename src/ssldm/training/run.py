@@ -14,11 +14,11 @@ from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.frames import FrameData
 from ssldm.training.latent_cache import Progress
-from ssldm.training.latent_data import LatentData, singles, targets
+from ssldm.training.latent_data import LatentData, ShuffledCache, singles, targets
 from ssldm.training.latents import Latents, build_latents
 from ssldm.training.optimisation import CHECKPOINT, fit, nothing_to_resume
 from ssldm.training.preset import Preset
-from ssldm.training.residual_data import ResidualData
+from ssldm.training.residual_data import CroppedCache
 from ssldm.training.residual_module import ResidualModule
 from ssldm.training.series import open_splits
 from ssldm.training.unet_module import UNetModule
@@ -109,7 +109,8 @@ def train_denoiser(
 
     _write_preset(out, preset)
     turning = model if preset.denoiser_training.turned else None
-    data = LatentData(optimisation, found.train, found.validation, turning)
+    examples = ShuffledCache(found.train, optimisation.seed, turning)
+    data = LatentData(optimisation, examples, found.validation)
     # Cut short before the denoiser's first checkpoint, a run goes on with what its residual target has.
     begun = (out / CHECKPOINT).exists()
     fit(module, data, optimisation, out, resume=resume and begun, extra_callbacks=[ExportWeights(export)])
@@ -125,22 +126,24 @@ def _prepare_target(preset: Preset, latents: Latents, out: Path, *, resume: bool
     """
     model, done = latents.model, out / MODEL
     if done.exists() and resume:
-        return load_weights(model, done)
+        load_weights(model, done)
+        return
     examples = partial(singles, latents.train, model.latent_mean.device)
     if model.residual is not None:
         model.residual.fit(examples())
     if model.noise is not None:
         model.noise.measure(targets(model, examples()))
     if preset.residual_network is None:
-        return None
+        return
     turning = model if preset.denoiser_training.turned else None
     config = preset.residual_training
-    data = ResidualData(config, latents.train, latents.validation, turning)
+    crops = CroppedCache(latents.train, config, turning)
+    data = LatentData(config.optimisation, crops, latents.validation)
     begun = resume and (out / CHECKPOINT).exists()
     fit(ResidualModule(preset, model), data, config.optimisation, out, resume=begun)
     if model.noise is not None:
         model.noise.measure(targets(model, examples()))
-    return write_weights(done, model.config, model.state_dict())
+    write_weights(done, model.config, model.state_dict())
 
 
 def train_unet(

@@ -16,7 +16,7 @@ class ValidationScore:
 
     def __init__(self, model: LatentDiffusion) -> None:
         self.model = model
-        self.sums = np.zeros(3)
+        self.reset()
 
     def reset(self) -> None:
         """Forget all windows."""
