@@ -29,18 +29,26 @@ def moved(context: np.ndarray, motion: np.ndarray) -> Extrapolation:
     return Extrapolation(rate, np.isfinite(rate), motion)
 
 
+def scaled(rate: np.ndarray) -> torch.Tensor:
+    return SCALING.to_network(torch.from_numpy(rate)) - SCALING.to_network(torch.zeros(()))
+
+
+def means(frames: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.avg_pool2d(frames, STRIDE)
+
+
 def above_dry(rate: float) -> float:
-    return float(SCALING.to_network(torch.tensor(rate)) - SCALING.to_network(torch.tensor(0.0)))
+    return float(scaled(np.float32(rate)[None]))
 
 
 def test_steady_rain_has_changed_nowhere(moving: tuple[np.ndarray, np.ndarray]) -> None:
     context, motion = moving
     extrapolated = moved(context, motion)
     history = motion_history(context, extrapolated, SCALING, STRIDE)
-    assert history.shape == (STEPS, 6, SIDE // STRIDE, SIDE // STRIDE)
+    assert history.shape == (STEPS, 14, SIDE // STRIDE, SIDE // STRIDE)
+    history = history[:, :6]
     torch.testing.assert_close(history[:, 1::2], torch.zeros(STEPS, 3, 6, 6), atol=1e-5, rtol=0.0)
-    expected = SCALING.to_network(torch.from_numpy(np.nan_to_num(extrapolated.rate)))
-    expected = torch.nn.functional.avg_pool2d(expected - SCALING.to_network(torch.zeros(())), STRIDE)
+    expected = means(scaled(np.nan_to_num(extrapolated.rate)))
     for mean in history[:, ::2].unbind(dim=1):
         torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-5)
 
@@ -62,7 +70,7 @@ def test_what_nobody_saw_counts_as_dry(moving: tuple[np.ndarray, np.ndarray]) ->
     unseen = context.copy()
     unseen[:3] = np.nan
     history = motion_history(unseen, moved(context, motion), SCALING, STRIDE)
-    assert history[:, ::2].abs().max() == 0.0
+    assert history[:, :6:2].abs().max() == 0.0
     # All of the rain is new, then.
     assert float(history[:, 1].max()) == pytest.approx(above_dry(8.0), rel=1e-4)
 
@@ -72,3 +80,20 @@ def test_a_domain_that_is_no_multiple_is_filled_up(moving: tuple[np.ndarray, np.
     small = context[:, :45, :41]
     history = motion_history(small, moved(small, motion[:, :45, :41]), SCALING, STRIDE)
     assert history.shape[-2:] == (6, 6)
+
+
+def test_a_second_motion_moves_all_frames_again(
+    moving: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, motion = moving
+    extrapolated = moved(context, motion)
+    monkeypatch.setattr("ssldm.nowcast.motion_history.mean_motion", lambda *_: 0.0 * motion)
+    unmoved = motion_history(context, extrapolated, SCALING, STRIDE)[:, 6:]
+    frames = scaled(context[::-1].copy())
+    for mean, frame in zip(unmoved[:, ::2].unbind(dim=1), frames, strict=True):
+        torch.testing.assert_close(mean, means(frame[None]).expand(STEPS, -1, -1), atol=1e-5, rtol=1e-5)
+    # The last frame is compared with the extrapolation, the others with the last one as this motion moves it.
+    apart = (scaled(np.nan_to_num(extrapolated.rate)) - frames[0]).abs()
+    torch.testing.assert_close(unmoved[:, 1], means(apart), atol=1e-5, rtol=1e-5)
+    changed = (frames[0] - frames[3]).abs()[None]
+    torch.testing.assert_close(unmoved[:1, 7], means(changed), atol=1e-5, rtol=1e-5)

@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 from radar_files import write_knmi, write_mrms
 
+from ssldm.diffusion.sampling import member_generator
 from ssldm.errors import ModelError, ObservationError
 from ssldm.nowcast.dataset import open_nowcast, write_nowcast
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
@@ -92,6 +93,12 @@ def test_members_depend_on_seed_and_number_alone(nowcaster: Nowcaster, storm: xr
     np.testing.assert_array_equal(few, again)
     assert not np.array_equal(few, other, equal_nan=True)
     assert not np.array_equal(many[0], many[4], equal_nan=True)
+
+
+def test_members_come_in_pairs_of_opposite_noise(nowcaster: Nowcaster) -> None:
+    noise = nowcaster.model.draw_pairs((8, 8), [member_generator(0, k) for k in range(4)])
+    assert torch.equal(noise[1::2], -noise[::2])
+    assert torch.equal(noise[2:3], nowcaster.model.draw_noise((8, 8), [member_generator(0, 2)]))
 
 
 def test_a_shorter_forecast_is_the_beginning_of_the_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ssldm.radar.motion import extrapolate
+from ssldm.radar.motion import estimate_motion, extrapolate, mean_motion
 from ssldm.radar.simulation import StormConfig, simulate
 
 
@@ -18,6 +18,17 @@ def test_extrapolation_follows_a_storm_that_only_moves() -> None:
     persistence = np.mean(np.abs(storm[3] - storm[4:]))
     assert error < 0.5 * persistence
     np.testing.assert_allclose(np.median(forecast.motion, axis=(1, 2)), [2.0, -1.0], atol=0.3)
+
+
+def test_a_second_estimate_of_the_motion_finds_it_too() -> None:
+    context = moving_storm(4, (2.0, -1.0))
+    # Were the tracked motion zero, the mean of both would be half of what the search finds.
+    searched = 2.0 * mean_motion(context, np.zeros((2, 128, 128), np.float32))
+    np.testing.assert_allclose(np.median(searched, axis=(1, 2)), [2.0, -1.0], atol=0.3)
+    tracked = estimate_motion(context)
+    np.testing.assert_allclose(mean_motion(context, tracked), 0.5 * (tracked + searched), atol=1e-5)
+    small = tracked[:, :16, :16]
+    assert mean_motion(context[:, :16, :16], small) is small
 
 
 def test_air_from_outside_is_not_forecast() -> None:

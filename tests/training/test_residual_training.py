@@ -92,6 +92,7 @@ def test_the_target_is_trained_first_and_resumed_with_the_run(
     overrides = [
         "autoencoder={kind: block, latent_channels: 4, width: 8, blocks: 1}",
         "denoiser.merge_net.history=true",
+        "denoiser.merge_net.expectation=true",
         "denoiser.gated=true",
         "diffusion.noise=correlated",
         "diffusion.noise_reach=2",

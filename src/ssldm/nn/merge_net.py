@@ -30,6 +30,7 @@ class MergeNetConfig(Config):
         encoder_heads: attention heads in its last two stages.
         extrapolation: whether the latents of the motion-extrapolated frames and their coverage enter.
         history: whether the earlier context frames, moved on to each lead time, enter.
+        expectation: whether mean and scale of the latents, before anything is sampled, enter.
     """
 
     context_frames: int = 4
@@ -40,6 +41,7 @@ class MergeNetConfig(Config):
     encoder_heads: int = 8
     extrapolation: bool = False
     history: bool = False
+    expectation: bool = False
 
     @model_validator(mode="after")
     def _history_has_a_motion(self) -> Self:
@@ -50,7 +52,7 @@ class MergeNetConfig(Config):
     @property
     def history_channels(self) -> int:
         """Channels of the history at each lead frame."""
-        return 2 * (self.context_frames - 1) if self.history else 0
+        return 4 * self.context_frames - 2 if self.history else 0
 
     @property
     def context_channels(self) -> int:
@@ -62,7 +64,8 @@ class MergeNetConfig(Config):
     def own_channels(self) -> int:
         """Channels of a lead frame's own: its noisy latents and what is known of it."""
         extrapolated = self.latent_channels + 1 if self.extrapolation else 0
-        return self.latent_channels + extrapolated + self.history_channels
+        expected = 2 * self.latent_channels if self.expectation else 0
+        return self.latent_channels + extrapolated + self.history_channels + expected
 
     def build(self) -> "MergeNet":
         """The merge net of this configuration."""
@@ -79,7 +82,8 @@ class Condition:
         extrapolated_latent: ``(b, t_out, c, h, w)``, scaled latents of the extrapolated frames.
         extrapolated_coverage: ``(b, t_out, 1, h, w)``, share of each latent pixel that the extrapolation
             covers, 0 to 1.
-        extrapolated_history: ``(b, t_out, 2*(t_in - 1), h, w)``, see `ssldm.nowcast.motion_history`.
+        extrapolated_history: ``(b, t_out, 4*t_in - 2, h, w)``, see `ssldm.nowcast.motion_history`.
+        expected_mean, expected_scale: ``(b, t_out, c, h, w)``, see `ssldm.nowcast.residual_target`.
     """
 
     context_latent: Tensor
@@ -87,6 +91,8 @@ class Condition:
     extrapolated_latent: Tensor | None = None
     extrapolated_coverage: Tensor | None = None
     extrapolated_history: Tensor | None = None
+    expected_mean: Tensor | None = None
+    expected_scale: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Condition":
         """The same condition with ``function`` applied to each tensor (a move, a repetition, a crop)."""
@@ -141,4 +147,8 @@ class MergeNet(nn.Module):
             if condition.extrapolated_history is None:
                 raise ValueError("the motion history needs Condition.extrapolated_history")
             own.append(condition.extrapolated_history)
+        if self.config.expectation:
+            if condition.expected_mean is None or condition.expected_scale is None:
+                raise ValueError("the expectation needs Condition.expected_mean and expected_scale")
+            own += [condition.expected_mean, condition.expected_scale.log()]
         return context.to(noisy.dtype), torch.cat([part.to(noisy.dtype) for part in own], dim=2)

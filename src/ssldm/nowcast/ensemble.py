@@ -76,7 +76,8 @@ class EnsembleSampler:
             if fields[2][:, *pixels].any():
                 here = None if history is None else history[..., *latent]
                 condition = self._condition(*(field[:, *pixels] for field in fields), history=here)
-                self.tiles.append(_Tile(latent, pixels, condition, model.expected(condition)))
+                expected = model.expected(condition)
+                self.tiles.append(_Tile(latent, pixels, model.told(condition, expected), expected))
 
     def _condition(
         self, context: Tensor, extrapolated: Tensor, observed: Tensor, *, history: Tensor | None
@@ -150,7 +151,7 @@ class EnsembleSampler:
                 advance()
             return blend.result()
 
-        noise = self.model.draw_noise((latent_tiling.height, latent_tiling.width), generators).cpu()
+        noise = self.model.draw_pairs((latent_tiling.height, latent_tiling.width), generators).cpu()
         return sample(predict, noise, config.diffusion.build_scheduler(sampler), steps, generators)
 
     def _decode(self, target: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The trained model as one module: autoencoder, denoiser and the statistics between them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -61,6 +62,8 @@ class ModelConfig(Config):
             raise ValueError("model and merge net differ in context frames")
         if self.diffusion.target == "residual" and not merge_net.extrapolation:
             raise ValueError("a residual target needs the extrapolated condition")
+        if merge_net.expectation and self.diffusion.target != "residual":
+            raise ValueError("the expectation is that of a residual target")
         if self.residual_network is not None and not merge_net.history:
             raise ValueError("the network of a residual target needs the history")
         return self
@@ -103,6 +106,18 @@ class LatentDiffusion(nn.Module):
         frames = self.config.lead_frames
         white = torch.stack([self._white(frames, size, generator) for generator in generators])
         return white if self.noise is None else self.noise(white)
+
+    def draw_pairs(self, size: tuple[int, int], generators: Sequence[torch.Generator]) -> Tensor:
+        """As `draw_noise`, but every second is the opposite of the one before it (antithetic variates).
+
+        Of the error that the mean of few members has, what is odd in the noise cancels.
+
+        Args:
+            size: h, w.
+            generators: an even number; of the second of each pair nothing is drawn.
+        """
+        half = self.draw_noise(size, generators[::2])
+        return torch.stack([half, -half], dim=1).flatten(0, 1)
 
     def draw_frames(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         """Noise ``(n, c, h, w)`` of single frames, as `draw_noise` gives each of them.
@@ -171,6 +186,12 @@ class LatentDiffusion(nn.Module):
             return Expectation(torch.zeros_like(self.latent_mean[0]), torch.ones_like(self.latent_mean[0]))
         expectation: Expectation = self.residual(condition)
         return expectation
+
+    def told(self, condition: Condition, expected: Expectation) -> Condition:
+        """The condition of the denoiser: with what is expected, where its merge net wants that."""
+        if not self.config.denoiser.merge_net.expectation:
+            return condition
+        return replace(condition, expected_mean=expected.mean, expected_scale=expected.scale)
 
 
 def _residual_target(config: ModelConfig) -> ResidualTarget | None:

@@ -1,10 +1,12 @@
 """Motion of the rain over the context frames, and the forecast that moves it on unchanged."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from ssldm.radar.quiet_pysteps import pysteps_module
 
@@ -12,6 +14,10 @@ FloatArray = NDArray[np.floating[Any]]
 
 _DRY_DECIBEL = -15.0
 _WET_MM_PER_HOUR = 0.1
+# Of the dense search: smallest side of a domain and deviation of the smoothing in pixels, grey levels.
+_LEAST_SEARCHED = 32
+_GREYS_A_DECIBEL = 4.0
+_SEARCH_REACH = 8.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,37 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
     decibel = np.where(rate < _WET_MM_PER_HOUR, _DRY_DECIBEL, 10.0 * np.log10(np.maximum(rate, 1e-6)))
     lucas_kanade = pysteps_module("motion.lucaskanade").dense_lucaskanade
     return np.asarray(lucas_kanade(decibel, verbose=False), dtype=np.float32)
+
+
+def mean_motion(context: FloatArray, tracked: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of a motion that was tracked at some places and of one found by dense inverse search (OpenCV).
+
+    Kroeger et al. 2016, smoothed. The two err differently, and how far they take the same rain apart says how
+    well its motion is known.
+
+    Args:
+        context: ``(t, h, w)`` in mm/h, t ≥ 2; unobserved pixels count as dry.
+        tracked: ``(2, h, w)`` in pixels a step, of `estimate_motion`.
+
+    Returns:
+        ``(2, h, w)`` in pixels a step, x then y; ``tracked`` where a domain is too small to search.
+    """
+    import cv2
+
+    rate = np.nan_to_num(context, nan=0.0)
+    if min(rate.shape[1:]) < _LEAST_SEARCHED:
+        return tracked
+    decibel = 10.0 * np.log10(np.maximum(rate, _WET_MM_PER_HOUR)) - 10.0 * np.log10(_WET_MM_PER_HOUR)
+    images = np.clip(_GREYS_A_DECIBEL * (decibel + 5.0 * (decibel > 0.0)), 0.0, 255.0).astype(np.uint8)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow, weight = np.zeros_like(tracked), np.zeros(rate.shape[1:], np.float32)
+    for earlier, later in pairwise(images):
+        # Where neither has rain, nothing is seen to move.
+        wet = np.where((earlier > 0) | (later > 0), 1.0, 1e-3).astype(np.float32)
+        found = np.moveaxis(search.calc(earlier, later, None), -1, 0) * wet
+        flow += gaussian_filter(found, _SEARCH_REACH, axes=(1, 2))
+        weight += gaussian_filter(wet, _SEARCH_REACH)
+    return (0.5 * (tracked + flow / weight)).astype(np.float32)
 
 
 def advect(field: FloatArray, motion: NDArray[np.float32], steps: int) -> FloatArray:

@@ -38,6 +38,7 @@ class DenoiserModule(lightning.LightningModule):
         # What nobody saw was coded as dry: the network shall not take it for rain that ends.
         with torch.no_grad():
             expected = self.model.expected(condition)
+        told = self.model.told(condition, expected)
         clean = expected.standardise(batch["lead_latent"]) * (batch["lead_observed"] > 0.0)
         generator = step_generator(self.preset.denoiser_training.optimisation.seed, self.global_step)
         noise = self.model.draw_noise((clean.shape[-2], clean.shape[-1]), [generator] * len(clean))
@@ -45,7 +46,7 @@ class DenoiserModule(lightning.LightningModule):
             clean.device
         )
         loss = diffusion_loss(
-            lambda noisy, step: self.model.denoiser(noisy, step, condition),
+            lambda noisy, step: self.model.denoiser(noisy, step, told),
             clean,
             noise,
             timestep,
@@ -70,7 +71,8 @@ class DenoiserModule(lightning.LightningModule):
         height, width = batch["lead_latent"].shape[-2:]
         noise = self.model.draw_noise((height, width), generators)
         single = condition_of(batch)
-        condition = single.map(lambda x: x.expand(len(noise), *x.shape[1:]))
+        expected = self.model.expected(single)
+        condition = self.model.told(single, expected).map(lambda x: x.expand(len(noise), *x.shape[1:]))
         target = sample(
             lambda noisy, step: self.model.denoiser(noisy, step.to(self.device), condition),
             noise,
@@ -78,7 +80,7 @@ class DenoiserModule(lightning.LightningModule):
             training.validation_steps,
             generators,
         )
-        latents = self.model.expected(single).restore(target)
+        latents = expected.restore(target)
         return torch.stack([self.model.decode(member) for member in latents])
 
     def on_validation_epoch_start(self) -> None:

@@ -185,6 +185,6 @@ class _Caches:
             "seed": seed,
             "count": count,
             "pixels": self._keeps_pixels,
-            "history": self._history is not None,
+            "history": self.preset.denoiser.merge_net.history_channels,
             "rate": self.preset.residual_network is not None,
         }
