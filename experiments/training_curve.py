@@ -2,8 +2,9 @@
 
     experiments/training_curve.py RUN [LATENTS] [--out FIGURE]
 
-All scores are fair CRPS, as `ssldm train` logs them. Those of the baselines are kept in RUN/baselines.json;
-LINDA takes some half an hour of one core.
+All scores are fair CRPS over the absolute error of the extrapolation on the same pixels: those that
+`ssldm train` logs are of what the extrapolation covers, those of a baseline of what it forecasts, which is
+less. The baselines' are kept in RUN/baselines.json; LINDA takes some quarter of an hour of one core.
 """
 
 import argparse
@@ -14,54 +15,52 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch.utils.data import default_collate
 
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.training.latent_cache import LatentCache
-from ssldm.training.validation_score import ValidationScore
 from ssldm.verification.baselines import BASELINES, BaselineName, Setting
+from ssldm.verification.crps import crps_ensemble
 
-METHODS: tuple[BaselineName, ...] = ("extrapolation", "steps", "linda")
+LABELS: dict[BaselineName, str] = {"steps": "STEPS", "linda": "LINDA"}
 MEMBERS = 20
 PAUSE = 300.0  # seconds between two logged losses, from which on a run was interrupted
-LABELS = {
-    "extrapolation": "extrapolation (absolute error)",
-    "steps": "STEPS",
-    "linda": "LINDA",
-}
 
 
 def baseline_score(method: BaselineName, model: Path, latents: Path) -> float:
-    """CRPS in mm/h on the windows of the validation cache, fair where the baseline is an ensemble."""
-    config = (nowcaster := Nowcaster.from_pretrained(model, device="cpu")).config
-    score, cache = ValidationScore(nowcaster.model), LatentCache(latents / "validation")
+    """CRPS of an ensemble over the error of the extrapolation, on the windows of the validation cache."""
+    config = Nowcaster.from_pretrained(model, device="cpu").config
+    cache, sums = LatentCache(latents / "validation"), np.zeros(2)
     for n in range(len(cache)):
-        batch = default_collate([cache[n]])
+        rate = cache[n]["rate"].numpy()
         setting = Setting(
-            batch["rate"][0, : config.context_frames].float().numpy(),
+            rate[: config.context_frames],
             lead_frames=config.lead_frames,
             members=MEMBERS,
             seed=n,
             step_minutes=config.step_minutes,
-            pixel_km=config.pixel_size[0] / 1000.0,
+            pixel_km=1.0,  # the cache does not know; only perturbations of the motion depend on it
         )
-        score.add(batch, np.nan_to_num(BASELINES[method](setting), nan=0.0))
-    return score.values()["validation/crps"]
+        observed, (moved,) = rate[config.context_frames :], BASELINES["extrapolation"](setting)
+        members = BASELINES[method](setting)
+        valid = np.isfinite(observed) & np.isfinite(moved) & np.isfinite(members).all(axis=0)
+        crps = crps_ensemble(members, observed, fair=True)
+        sums += float(crps[valid].sum()), float(np.abs(moved - observed)[valid].sum())
+    return float(sums[0] / sums[1])
 
 
 def baseline_scores(run: Path, latents: Path) -> dict[str, float]:
-    """CRPS of each method, computed once."""
+    """Those of all methods, computed once."""
     kept = run / "baselines.json"
     if not kept.exists():
         with ProcessPoolExecutor(max_workers=2) as pool:
-            jobs = {name: pool.submit(baseline_score, name, run / "model", latents) for name in METHODS}
+            jobs = {name: pool.submit(baseline_score, name, run / "model", latents) for name in LABELS}
             scores = {name: job.result() for name, job in jobs.items()}
         kept.write_text(json.dumps(scores))
     return dict(json.loads(kept.read_text()))
 
 
 def curve(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Hours spent on a training, without those between its sittings, and the CRPS that it logged."""
+    """Hours spent on a training, without those between its sittings, and the scores that it logged."""
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     times = np.array([event.wall_time for event in events.Scalars("train/loss")])
@@ -69,7 +68,8 @@ def curve(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     hours = np.where(pauses > PAUSE, 0.0, pauses).cumsum() / 3600.0
     logged = events.Scalars("validation/crps")
     places = np.searchsorted(times, [event.wall_time for event in logged], side="right") - 1
-    return hours[places], np.array([event.value for event in logged])
+    errors = [event.value for event in events.Scalars("validation/extrapolation_mae")]
+    return hours[places], np.array([event.value for event in logged]) / errors
 
 
 def draw(run: Path, scores: dict[str, float]) -> Figure:
@@ -81,10 +81,12 @@ def draw(run: Path, scores: dict[str, float]) -> Figure:
         hours, crps = curve(folder)
         axis.plot(spent + hours, crps, marker="o", markersize=3, label=label)
         spent += hours[-1]
-    for (name, score), style in zip(scores.items(), (":", "--", "-."), strict=True):
-        axis.axhline(score, color="0.4", linestyle=style, label=LABELS[name])
-    axis.set(xlabel="hours of training", ylabel="fair CRPS on validation windows, mm/h", ylim=0)
-    axis.set_xlim(left=0.0)
+    axis.axhline(1.0, color="0.4", linestyle=":", label="extrapolation")
+    for (name, label), style in zip(LABELS.items(), ("--", "-."), strict=True):
+        axis.axhline(scores[name], color="0.4", linestyle=style, label=label)
+    axis.set(
+        xlabel="hours of training", ylabel="fair CRPS / error of the extrapolation", xlim=0, ylim=(0.5, 1.05)
+    )
     axis.legend()
     return figure
 
