@@ -61,6 +61,8 @@ class EnsembleSampler:
         size = config.training_size
         self.tiling = Tiling(height, width, size, round(TILE_OVERLAP * size), config.stride)
         self.reduction = config.autoencoder.stride
+        growth = (torch.arange(1, config.lead_frames + 1, device=self.device) / config.lead_frames).sqrt()
+        self.inflation = (1.0 + config.inflation * growth)[:, None, None, None]
         fields = (
             F.pad(torch.from_numpy(context), pad, value=float("nan")),
             F.pad(self.extrapolated, pad, value=float("nan")),
@@ -159,7 +161,7 @@ class EnsembleSampler:
         blend = Blend(self.tiling, (len(target),))
         for tile in self.tiles:
             window = target[None, ..., *tile.latent].to(self.device)
-            latents = tile.expected.restore(window)[0]
+            latents = tile.expected.restore(self.inflation * window)[0]
             blend.add(tile.pixels, self.model.decode(latents).cpu())
         rate = blend.result()[:, : self.size[0], : self.size[1]]
         return match_mean(rate, self.extrapolated, self.observed, self.model.config.mean_matching)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -35,6 +35,9 @@ class ModelConfig(Config):
         training_size: side of the training windows in pixels; larger domains are tiled.
         training_data: what it was trained on, in words.
         residual_network: of a residual target (`ResidualTarget`); its regression alone where None.
+        inflation: how much farther members are taken from what is expected at the last lead time, as a share;
+            before, as much less as the square root of lead time. A network that has seen few days of rain is too sure of
+            what comes (as of covariances in data assimilation, Anderson and Anderson 1999).
         mean_matching: what is done to the members' mean rain after sampling.
     """
 
@@ -51,6 +54,7 @@ class ModelConfig(Config):
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig
     residual_network: FrameNetworkConfig | None = None
+    inflation: NonNegativeFloat = 0.0
     mean_matching: MeanMatchingConfig = MeanMatchingConfig()
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from ssldm.nowcast.weights_folder import (
 )
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import check_observations, pixel_size, time_step
+from ssldm.radar.speckle import remove_speckle
 
 SHIPPED = ("small",)
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
@@ -125,7 +126,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         step = time_step(context)
         self._warn_of_departures(context, step)
         frames = self._lead_frames(lead_time, step)
-        values = context.values
+        values = remove_speckle(context.values)
         moved = extrapolate(values, self.config.lead_frames)
         with torch.inference_mode():
             ensemble = EnsembleSampler(self.model, values, moved)

@@ -16,6 +16,7 @@ from ssldm.atomic import replacing
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
 from ssldm.radar.motion import Extrapolation, extrapolate
+from ssldm.radar.speckle import remove_speckle
 from ssldm.radar.windows import WindowIndex, turn
 
 MANIFEST = "manifest.json"
@@ -27,6 +28,8 @@ History = Callable[[NDArray[np.float32], Extrapolation], Tensor]
 
 class WindowDataset(Dataset[dict[str, Tensor]]):
     """Window n, drawn from (seed, n): rain rate, its extrapolation, where both are observed, its weight.
+
+    Of the context speckle is removed, as before a forecast; what is to be forecast stays as observed.
 
     Args:
         index: windows to draw from.
@@ -57,6 +60,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         window = self.index.draw(rng)
         rate = turn(self.index.read(window), int(rng.integers(8)))
         lead = len(rate) - self.context_frames
+        rate[: self.context_frames] = remove_speckle(rate[: self.context_frames])
         moved = extrapolate(rate[: self.context_frames], lead)
         example = {
             "rate": torch.from_numpy(rate),
