@@ -26,7 +26,7 @@ LEAD = 4
 CHECKER = Path(sys.executable).with_name("compliance-checker")
 
 
-def tiny_model(training_size: int = 64) -> LatentDiffusion:
+def tiny_model(training_size: int = 64, inflation: float = 0.0) -> LatentDiffusion:
     preset = load_preset("tiny")
     model = ModelConfig(
         name="tiny",
@@ -36,6 +36,7 @@ def tiny_model(training_size: int = 64) -> LatentDiffusion:
         autoencoder=preset.autoencoder,
         denoiser=preset.denoiser,
         diffusion=preset.diffusion,
+        inflation=inflation,
     ).build()
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
@@ -99,6 +100,29 @@ def test_members_come_in_pairs_of_opposite_noise(nowcaster: Nowcaster) -> None:
     noise = nowcaster.model.draw_pairs((8, 8), [member_generator(0, k) for k in range(4)])
     assert torch.equal(noise[1::2], -noise[::2])
     assert torch.equal(noise[2:3], nowcaster.model.draw_noise((8, 8), [member_generator(0, 2)]))
+
+
+def test_speckle_changes_no_forecast(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    clutter = storm.copy()
+    alone = (storm.max("time") == 0.0).rolling(y=3, x=3, center=True).min() == 1.0
+    row, column = np.argwhere(alone.values)[0]
+    clutter[:, row, column] = 40.0
+    one, other = (nowcaster.nowcast(frames, members=2, steps=2) for frames in (storm, clutter))
+    np.testing.assert_array_equal(rate(one), rate(other))
+
+
+def test_inflated_members_lie_farther_apart_the_later_the_more(storm: xr.DataArray) -> None:
+    plain, inflated = (
+        rate(
+            Nowcaster(tiny_model(inflation=share), "tiny test", device="cpu").nowcast(
+                storm, members=4, steps=2
+            )
+        )
+        for share in (0.0, 0.2)
+    )
+    growth = np.nanmean(inflated.std(axis=0), axis=(1, 2)) / np.nanmean(plain.std(axis=0), axis=(1, 2))
+    assert growth[0] > 1.0
+    assert (np.diff(growth) > 0.0).all()
 
 
 def test_a_shorter_forecast_is_the_beginning_of_the_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:

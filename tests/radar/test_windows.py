@@ -52,6 +52,26 @@ def test_a_coarse_window_is_the_mean_of_the_fine_one() -> None:
     )
 
 
+def test_one_and_a_half_pixels_are_averaged_by_their_area() -> None:
+    rate = np.random.default_rng(0).random((1, 96, 96))
+    index = WindowIndex([series(rate)], frames=1, size=64, step_minutes=5, coarsenings=(1.5,))
+    (window,) = index.windows
+    quarters = rate[0].repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_allclose(
+        index.read(window)[0], quarters.reshape(64, 3, 64, 3).mean(axis=(1, 3)), rtol=1e-5
+    )
+    with pytest.raises(ValueError, match=r"multiple of 0\.5"):
+        coarsen(rate, 1.2)
+
+
+def test_windows_of_one_and_a_half_pixels_lie_anywhere() -> None:
+    data = series(np.ones((1, 200, 200)))
+    index = WindowIndex([data], frames=1, size=64, step_minutes=5, coarsenings=(1.5,))
+    rng = np.random.default_rng(0)
+    read = [index.read(index.draw(rng)) for _ in range(50)]
+    assert all(np.array_equal(frames, np.ones((1, 64, 64))) for frames in read)
+
+
 def test_coarsening_keeps_what_is_unobserved() -> None:
     rate = np.ones((4, 4), np.float32)
     rate[0, 0] = np.nan

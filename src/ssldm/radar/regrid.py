@@ -75,10 +75,19 @@ def crop(data: xr.DataArray, box: tuple[float, float, float, float]) -> xr.DataA
     return data.isel(y=slice(rows[0], rows[-1] + 1), x=slice(columns[0], columns[-1] + 1))
 
 
-def coarsen(rate: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Block means ``(..., h, w)`` → ``(..., h // factor, w // factor)``; NaN where any pixel is."""
+def coarsen(rate: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Block means ``(..., h, w)`` → ``(..., h // factor, w // factor)``; NaN where any pixel is.
+
+    Raises:
+        ValueError: neither a whole number nor half of one.
+    """
     if factor == 1:
         return np.asarray(rate, dtype=np.float32)
+    if factor % 0.5:
+        raise ValueError(f"expected a multiple of 0.5, found {factor:g}")
+    if factor % 1:  # 1.5: means over 3×3 quarters of pixels
+        return coarsen(rate.repeat(2, axis=-2).repeat(2, axis=-1), 2 * factor)
+    factor = int(factor)
     height, width = (n // factor * factor for n in rate.shape[-2:])
     blocks = rate[..., :height, :width].reshape(
         *rate.shape[:-2], height // factor, factor, width // factor, factor

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 import xarray as xr
@@ -23,7 +24,7 @@ class Window:
     Attributes:
         series, start: which series and its frame that the window begins with.
         row, column: of its upper left corner, on the coarsened grid.
-        coarsening: side of the blocks of pixels that were averaged.
+        coarsening: side of the blocks of pixels that were averaged, see `ssldm.radar.regrid.coarsen`.
         number: its place in the index, or, where it was drawn, that of the one that it lies around.
         frames: how many frames there are; any more are unobserved.
         every: takes so many-th frame of the series.
@@ -33,7 +34,7 @@ class Window:
     start: int
     row: int
     column: int
-    coarsening: int
+    coarsening: float
     number: int
     frames: int
     every: int = 1
@@ -75,7 +76,7 @@ class WindowIndex:
         frames: int,
         size: int,
         step_minutes: float,
-        coarsenings: Sequence[int] = (1,),
+        coarsenings: Sequence[float] = (1,),
         rescaled: bool = False,
         least_frames: int | None = None,
         observed: float = 0.5,
@@ -114,9 +115,11 @@ class WindowIndex:
         self.probability = self._balanced(np.asarray(weights))
         self._cumulative = np.cumsum(self.probability)
 
-    def _block_shares(self, number: int, coarsening: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _block_shares(
+        self, number: int, coarsening: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Wet and observed share ``(time, rows, columns)`` of blocks of 64 coarsened pixels."""
-        data, block = self.series[number], _BLOCK * coarsening
+        data, block = self.series[number], round(_BLOCK * coarsening)
         shape = (data.sizes["time"], data.sizes["y"] // block, data.sizes["x"] // block)
         wet, seen = np.zeros(shape), np.zeros(shape)
         for i in range(shape[0] if 0 not in shape else 0):
@@ -142,7 +145,7 @@ class WindowIndex:
 
         def moved(first: int, pixels: int) -> int:
             place = first + int(rng.integers(-_BLOCK // 2, _BLOCK // 2 + 1))
-            return min(max(place, 0), pixels // window.coarsening - self.size)
+            return min(max(place, 0), int(pixels // window.coarsening) - self.size)
 
         row, column = moved(window.row, data.sizes["y"]), moved(window.column, data.sizes["x"])
         return replace(window, row=row, column=column)
@@ -162,8 +165,11 @@ class WindowIndex:
         """Rain rate ``(t, h, w)`` in mm/h of a window, NaN where unobserved."""
         factor, size = window.coarsening, self.size
         rate = np.full((self.frames, size, size), np.nan, np.float32)
-        rows = slice(window.row * factor, (window.row + size) * factor)
-        columns = slice(window.column * factor, (window.column + size) * factor)
+        # Where a window of coarsening 1.5 begins within a pixel, with all of it.
+        rows, columns = (
+            slice(int(first * factor), int(first * factor) + ceil(size * factor))
+            for first in (window.row, window.column)
+        )
         frames = self._frames.read(window.series, window.times)
         rate[: len(frames)] = coarsen(np.stack([frame[rows, columns] for frame in frames]), factor)
         return rate

@@ -114,6 +114,7 @@ def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
         denoiser=preset.denoiser,
         diffusion=preset.diffusion,
         residual_network=preset.residual_network,
+        inflation=preset.inflation,
         mean_matching=preset.mean_matching,
     )
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 import xarray as xr
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import NonNegativeFloat, ValidationError, model_validator
 
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
@@ -33,7 +33,7 @@ class WindowConfig(Config):
         context_frames, lead_frames: T_in and T_out.
         step_minutes: time step of the archives.
         size: side of a window in pixels.
-        coarsenings: block averages that windows are also taken from.
+        coarsenings: block averages that windows are also taken from, multiples of 0.5.
         rescaled: also take archives of other time steps, see `ssldm.radar.windows.WindowIndex`.
         least_lead_frames: what a window must have of them, the others count in no loss; all if not given.
         dry_weight: see `ssldm.radar.windows.WindowIndex`.
@@ -45,7 +45,7 @@ class WindowConfig(Config):
     lead_frames: int = 16
     step_minutes: float = 5.0
     size: int = 256
-    coarsenings: tuple[int, ...] = (1,)
+    coarsenings: tuple[float, ...] = (1,)
     rescaled: bool = False
     least_lead_frames: int | None = None
     dry_weight: float = 0.02
@@ -173,7 +173,7 @@ class UNetTrainingConfig(Config):
 
 
 class Preset(Config):
-    """A model and its training, and the deterministic U-Net beside it."""
+    """A model, see `ssldm.nowcast.latent_diffusion.ModelConfig`, its training, and the U-Net beside it."""
 
     window: WindowConfig = WindowConfig()
     scaling: IntensityScaling = IntensityScaling()
@@ -184,6 +184,7 @@ class Preset(Config):
     residual_network: FrameNetworkConfig | None = None
     residual_training: ResidualTrainingConfig = ResidualTrainingConfig()
     denoiser_training: DenoiserTrainingConfig
+    inflation: NonNegativeFloat = 0.0
     mean_matching: MeanMatchingConfig = MeanMatchingConfig()
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
