@@ -128,7 +128,8 @@ def shipped_autoencoder(options: Options) -> Path:
 def preset_of(options: Options, overrides: Sequence[str] = ()) -> Preset:
     """The preset of a study's trainings: without the network of the residual target, most of a short one.
 
-    Nor with what came with it and after it, so that the published tables stay comparable.
+    Nor with what came with it and after it, so that the published tables stay comparable; but their contexts
+    still had speckle.
     """
     plain = (
         "window.coarsenings=[1,2]",

@@ -36,8 +36,9 @@ class ModelConfig(Config):
         training_data: what it was trained on, in words.
         residual_network: of a residual target (`ResidualTarget`); its regression alone where None.
         inflation: how much farther members are taken from what is expected at the last lead time, as a share,
-            and before in proportion to the square root of lead time: a network that has seen few days of rain
-            is too sure of what comes. Data assimilation inflates covariances so (Anderson and Anderson 1999).
+            and before in proportion to the square root of lead time: around expectations trained by the CRPS
+            members lie too close together. Data assimilation inflates covariances so (Anderson and Anderson
+            1999).
         mean_matching: what is done to the members' mean rain after sampling.
     """
 

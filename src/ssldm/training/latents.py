@@ -22,6 +22,9 @@ from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import Preset
 from ssldm.training.series import open_splits
 
+# Raised whenever the same windows get other content, so that no cache of old is taken for it: 2, no speckle.
+_CONTENT = 2
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -179,6 +182,7 @@ class _Caches:
             for data in series
         ]
         return {
+            "content": _CONTENT,
             "window": self.preset.window.model_dump(mode="json"),
             "scaling": self.preset.scaling.model_dump(mode="json"),
             "autoencoder": self.autoencoder,
