@@ -9,7 +9,6 @@ less. The baselines' are kept in RUN/baselines.json; LINDA takes some quarter of
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.radar.isolation import process_pool
 from ssldm.training.latent_cache import LatentCache
 from ssldm.verification.baselines import BASELINES, BaselineName, Setting
 from ssldm.verification.crps import crps_ensemble
@@ -52,7 +52,7 @@ def baseline_scores(run: Path, latents: Path) -> dict[str, float]:
     """Those of all methods, computed once."""
     kept = run / "baselines.json"
     if not kept.exists():
-        with ProcessPoolExecutor(max_workers=2) as pool:
+        with process_pool(len(LABELS)) as pool:
             jobs = {name: pool.submit(baseline_score, name, run / "model", latents) for name in LABELS}
             scores = {name: job.result() for name, job in jobs.items()}
         kept.write_text(json.dumps(scores))

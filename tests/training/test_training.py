@@ -56,6 +56,7 @@ def test_misspelt_overrides_are_refused() -> None:
         ("autoencoder={kind: block, widht: 8}", "autoencoder.widht"),
         ("denoiser.width", "key=value"),
         ("window.size.of=3", "not a section"),
+        ("window.coarsenings=[1.2]", "window.coarsenings"),
     ]:
         with pytest.raises(ConfigurationError, match=match):
             load_preset("tiny", [override])

@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ssldm.radar.quiet_pysteps import pysteps_module
-
-FloatArray = NDArray[np.floating[Any]]
+from ssldm.radar.units import WET_MM_PER_HOUR, FloatArray
 
 _DRY_DECIBEL = -15.0
-_WET_MM_PER_HOUR = 0.1
 # Of the dense search: smallest side of a domain and deviation of the smoothing in pixels, grey levels.
 _LEAST_SEARCHED = 32
 _GREYS_A_DECIBEL = 4.0
@@ -46,9 +43,9 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
         ``(2, h, w)`` in pixels a step, x then y; zero where nothing moves that could be tracked.
     """
     rate = np.nan_to_num(context, nan=0.0)
-    if (rate[-2:] < _WET_MM_PER_HOUR).all():
+    if (rate[-2:] < WET_MM_PER_HOUR).all():
         return np.zeros((2, *rate.shape[1:]), np.float32)
-    decibel = np.where(rate < _WET_MM_PER_HOUR, _DRY_DECIBEL, 10.0 * np.log10(np.maximum(rate, 1e-6)))
+    decibel = np.where(rate < WET_MM_PER_HOUR, _DRY_DECIBEL, 10.0 * np.log10(np.maximum(rate, 1e-6)))
     lucas_kanade = pysteps_module("motion.lucaskanade").dense_lucaskanade
     return np.asarray(lucas_kanade(decibel, verbose=False), dtype=np.float32)
 
@@ -71,7 +68,7 @@ def mean_motion(context: FloatArray, tracked: NDArray[np.float32]) -> NDArray[np
     rate = np.nan_to_num(context, nan=0.0)
     if min(rate.shape[1:]) < _LEAST_SEARCHED:
         return tracked
-    decibel = 10.0 * np.log10(np.maximum(rate, _WET_MM_PER_HOUR)) - 10.0 * np.log10(_WET_MM_PER_HOUR)
+    decibel = 10.0 * np.log10(np.maximum(rate, WET_MM_PER_HOUR)) - 10.0 * np.log10(WET_MM_PER_HOUR)
     images = np.clip(_GREYS_A_DECIBEL * (decibel + 5.0 * (decibel > 0.0)), 0.0, 255.0).astype(np.uint8)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow, weight = np.zeros_like(tracked), np.zeros(rate.shape[1:], np.float32)

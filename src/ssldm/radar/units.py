@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from ssldm.config import Config
 
 FloatArray = NDArray[np.floating[Any]]
+# What counts as rain where a pixel is either wet or dry.
+WET_MM_PER_HOUR = 0.1
 
 
 class ZRRelation(Config):

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.radar.observations import pixel_size
 from ssldm.radar.regrid import coarsen
+from ssldm.radar.units import WET_MM_PER_HOUR
 
 _BLOCK = 64
-_WET_MM_PER_HOUR = 0.1
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class WindowIndex:
         wet, seen = np.zeros(shape), np.zeros(shape)
         for i in range(shape[0] if 0 not in shape else 0):
             (frame,) = self._frames.read(number, [i])
-            wet[i] = coarsen((frame >= _WET_MM_PER_HOUR).astype(np.float32), block)
+            wet[i] = coarsen((frame >= WET_MM_PER_HOUR).astype(np.float32), block)
             seen[i] = coarsen(np.isfinite(frame).astype(np.float32), block)
         return wet, seen
 

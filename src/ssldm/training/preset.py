@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import xarray as xr
 import yaml
-from pydantic import NonNegativeFloat, ValidationError, model_validator
+from pydantic import Field, NonNegativeFloat, ValidationError, model_validator
 
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
@@ -45,7 +45,7 @@ class WindowConfig(Config):
     lead_frames: int = 16
     step_minutes: float = 5.0
     size: int = 256
-    coarsenings: tuple[float, ...] = (1,)
+    coarsenings: tuple[Annotated[float, Field(ge=1, multiple_of=0.5)], ...] = (1,)
     rescaled: bool = False
     least_lead_frames: int | None = None
     dry_weight: float = 0.02

@@ -21,10 +21,10 @@ from ssldm.errors import ObservationError
 from ssldm.radar.motion import Extrapolation, extrapolate
 from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.quiet_pysteps import pysteps_module
+from ssldm.radar.units import WET_MM_PER_HOUR
 
 Field = NDArray[np.float32]
 
-_WET_MM_PER_HOUR = 0.1
 _WET_DECIBEL = -10.0
 _DRY_DECIBEL = -15.0
 _LEAST_WET_SHARE = 0.001
@@ -102,7 +102,7 @@ def _or_extrapolation(method: Baseline, *, ensemble: bool = False) -> Baseline:
 
 def _too_dry(setting: Setting) -> bool:
     """Whether any of the last frames has fewer wet pixels than an autoregression can be fitted to."""
-    wet = np.nan_to_num(setting.context[-4:], nan=0.0) >= _WET_MM_PER_HOUR
+    wet = np.nan_to_num(setting.context[-4:], nan=0.0) >= WET_MM_PER_HOUR
     return bool(wet.mean(axis=(1, 2)).min() < _LEAST_WET_SHARE)
 
 
@@ -180,8 +180,8 @@ def linda(setting: Setting) -> Field:
 def _decibel(setting: Setting) -> NDArray[np.floating]:
     """The last three frames in decibels of mm/h, unobserved pixels dry."""
     rate = np.nan_to_num(setting.context[-3:], nan=0.0)
-    wet = rate >= _WET_MM_PER_HOUR
-    return np.where(wet, 10.0 * np.log10(np.maximum(rate, _WET_MM_PER_HOUR)), _DRY_DECIBEL)
+    wet = rate >= WET_MM_PER_HOUR
+    return np.where(wet, 10.0 * np.log10(np.maximum(rate, WET_MM_PER_HOUR)), _DRY_DECIBEL)
 
 
 def _rate_of_decibel(decibel: NDArray[Any]) -> NDArray[Any]:

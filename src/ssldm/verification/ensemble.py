@@ -3,9 +3,8 @@
 import numpy as np
 import xarray as xr
 
+from ssldm.radar.units import WET_MM_PER_HOUR
 from ssldm.verification.case import Case
-
-WET_MM_PER_HOUR = 0.1
 
 
 def rank_counts(case: Case, rng: np.random.Generator) -> xr.DataArray:
