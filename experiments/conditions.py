@@ -55,8 +55,8 @@ def latents(options: Options, job: Job) -> Path:
 
 def train(autoencoder: Path, options: Options, job: Job, folder: Path) -> None:
     """Train one variant for the budget."""
-    # Mean matching would tell those of the motion that are not to know.
-    same = ("denoiser_training.keep_pixels=true", "mean_matching.power=0")
+    # Probability matching would tell those of the motion that are not to know.
+    same = ("denoiser_training.keep_pixels=true", "probability_matching.power=0")
     kept = Job(job.variant, (*job.overrides, *same), job.seed)
     train_forecast(options, kept, folder, autoencoder, pace=job.variant, latents=latents(options, job))
 

@@ -26,8 +26,8 @@ LEAD = 4
 CHECKER = Path(sys.executable).with_name("compliance-checker")
 
 
-def tiny_model(training_size: int = 64, inflation: float = 0.0) -> LatentDiffusion:
-    preset = load_preset("tiny")
+def tiny_model(training_size: int = 64, inflation: float = 0.0, guidance: float = 1.0) -> LatentDiffusion:
+    preset = load_preset("tiny", ["diffusion.prediction=v_prediction"])
     model = ModelConfig(
         name="tiny",
         lead_frames=LEAD,
@@ -36,6 +36,7 @@ def tiny_model(training_size: int = 64, inflation: float = 0.0) -> LatentDiffusi
         autoencoder=preset.autoencoder,
         denoiser=preset.denoiser,
         diffusion=preset.diffusion,
+        guidance=guidance,
         inflation=inflation,
     ).build()
     generator = torch.Generator().manual_seed(0)
@@ -123,6 +124,19 @@ def test_inflated_members_lie_farther_apart_the_later_the_more(storm: xr.DataArr
     growth = np.nanmean(inflated.std(axis=0), axis=(1, 2)) / np.nanmean(plain.std(axis=0), axis=(1, 2))
     assert growth[0] > 1.0
     assert (np.diff(growth) > 0.0).all()
+
+
+def test_without_guidance_the_denoiser_is_not_heard(storm: xr.DataArray) -> None:
+    def forecast(guidance: float, *, trained: bool) -> np.ndarray:
+        model = tiny_model(guidance=guidance)
+        if not trained:
+            for parameter in model.denoiser.parameters():
+                torch.nn.init.zeros_(parameter)
+        return rate(Nowcaster(model, "tiny test", device="cpu").nowcast(storm, members=2, steps=2))
+
+    np.testing.assert_array_equal(forecast(0.0, trained=True), forecast(1.0, trained=False))
+    full, half, none = (forecast(guidance, trained=True) for guidance in (1.0, 0.5, 0.0))
+    assert np.nanmean(np.abs(full - none)) > np.nanmean(np.abs(half - none)) > 0.0
 
 
 def test_a_shorter_forecast_is_the_beginning_of_the_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:

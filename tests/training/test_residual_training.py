@@ -97,6 +97,7 @@ def test_the_target_is_trained_first_and_resumed_with_the_run(
         "diffusion.noise=correlated",
         "diffusion.noise_reach=2",
         "residual_network={width: 8, reaches: [1]}",
+        "symmetric=true",
         "residual_training={crop: 4, optimisation: {steps: 8, steps_per_epoch: 4, batch_size: 4}}",
     ]
     preset, archives, held = load_preset("tiny", overrides), [storm_archive(1)], [storm_archive(2)]

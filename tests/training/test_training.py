@@ -255,14 +255,14 @@ def test_a_block_autoencoder_with_an_adversary_and_correlated_noise_carry_a_fore
         *(f"autoencoder_training.adversary.{value}" for value in ("weight=1", "start=1", "width=8")),
         *(f"diffusion.{value}" for value in ("noise=correlated", "noise_reach=2")),
         "denoiser_training.turned=true",
-        "mean_matching.power=0.5",
+        "probability_matching.power=0.5",
     ]
     preset, archives, held = load_preset("tiny", overrides), [storm_archive(1)], [storm_archive(2)]
     train_autoencoder(preset, archives, held, tmp_path / "a")
     folder = train_denoiser(preset, archives, held, tmp_path / "a", tmp_path / "d")
     (observations,) = open_archive(storm_archive(2))
     nowcaster = Nowcaster.from_pretrained(folder)
-    assert nowcaster.config.mean_matching == preset.mean_matching
+    assert nowcaster.config.probability_matching == preset.probability_matching
     assert not torch.equal(nowcaster.model.noise.mixing[0], torch.eye(4))
     with pytest.raises(ModelError, match="adds no noise"):
         nowcaster.nowcast(observations[:4], members=2, steps=2, sampler="ddpm")

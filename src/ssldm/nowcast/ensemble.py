@@ -14,9 +14,10 @@ from ssldm.diffusion.schedule import SamplerName
 from ssldm.errors import ModelError
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
-from ssldm.nowcast.mean_matching import match_mean
 from ssldm.nowcast.motion_history import motion_history
+from ssldm.nowcast.probability_matching import match_probabilities
 from ssldm.nowcast.residual_target import Expectation
+from ssldm.nowcast.symmetry import expected_by_symmetry
 from ssldm.nowcast.tiling import Blend, Tiling
 from ssldm.radar.motion import Extrapolation
 
@@ -31,12 +32,17 @@ Advance = Callable[[], None]
 
 @dataclass(frozen=True)
 class _Tile:
-    """One tile: where it is in latent pixels and in pixels, its condition, what that lets expect."""
+    """One tile: where it is in latent pixels and in pixels, its condition, what that lets expect.
+
+    And what is extrapolated to it, in mm/h, and where that is observed, ``(t_out, h, w)``.
+    """
 
     latent: tuple[slice, slice]
     pixels: tuple[slice, slice]
     condition: Condition
     expected: Expectation
+    extrapolated: Tensor
+    observed: Tensor
 
 
 class EnsembleSampler:
@@ -54,8 +60,6 @@ class EnsembleSampler:
         self.dtype = next(model.denoiser.parameters()).dtype
         config = model.config
         self.size = context.shape[-2:]
-        self.extrapolated = torch.from_numpy(moved.rate)
-        self.observed = torch.from_numpy(moved.observed)
         height, width = (-(-n // config.stride) * config.stride for n in self.size)
         pad = (0, width - self.size[1], 0, height - self.size[0])
         size = config.training_size
@@ -65,21 +69,24 @@ class EnsembleSampler:
         self.inflation = (1.0 + config.inflation * growth)[:, None, None, None]
         fields = (
             F.pad(torch.from_numpy(context), pad, value=float("nan")),
-            F.pad(self.extrapolated, pad, value=float("nan")),
-            F.pad(self.observed, pad, value=False),
+            F.pad(torch.from_numpy(moved.rate), pad, value=float("nan")),
+            F.pad(torch.from_numpy(moved.observed), pad, value=False),
         )
         history = None
         if config.denoiser.merge_net.history:
             history = motion_history(context, moved, config.scaling, self.reduction)
             rows, columns = height // self.reduction, width // self.reduction
             history = F.pad(history, (0, columns - history.shape[-1], 0, rows - history.shape[-2]))
+        expect = expected_by_symmetry if config.symmetric else LatentDiffusion.expected
         self.tiles = []
         for latent, pixels in zip(self.tiling.scaled(self.reduction), self.tiling, strict=True):
-            if fields[2][:, *pixels].any():
+            seen, extrapolated, observed = (field[:, *pixels] for field in fields)
+            if observed.any():
                 here = None if history is None else history[..., *latent]
-                condition = self._condition(*(field[:, *pixels] for field in fields), history=here)
-                expected = model.expected(condition)
-                self.tiles.append(_Tile(latent, pixels, model.told(condition, expected), expected))
+                condition = self._condition(seen, extrapolated, observed, history=here)
+                expected = expect(model, condition)
+                told = model.told(condition, expected)
+                self.tiles.append(_Tile(latent, pixels, told, expected, extrapolated, observed))
 
     def _condition(
         self, context: Tensor, extrapolated: Tensor, observed: Tensor, *, history: Tensor | None
@@ -149,7 +156,7 @@ class EnsembleSampler:
                 condition = tile.condition.map(lambda x: x.to(self.dtype).expand(len(noisy), *x.shape[1:]))
                 window = noisy[..., *tile.latent].to(self.device, self.dtype)
                 prediction = self.model.denoiser(window, timestep.to(self.device), condition)
-                blend.add(tile.latent, prediction.float().cpu())
+                blend.add(tile.latent, config.guidance * prediction.float().cpu())
                 advance()
             return blend.result()
 
@@ -162,6 +169,7 @@ class EnsembleSampler:
         for tile in self.tiles:
             window = target[None, ..., *tile.latent].to(self.device)
             latents = tile.expected.restore(self.inflation * window)[0]
-            blend.add(tile.pixels, self.model.decode(latents).cpu())
-        rate = blend.result()[:, : self.size[0], : self.size[1]]
-        return match_mean(rate, self.extrapolated, self.observed, self.model.config.mean_matching)
+            rate = self.model.decode(latents).cpu()
+            matching = self.model.config.probability_matching
+            blend.add(tile.pixels, match_probabilities(rate, tile.extrapolated, tile.observed, matching))
+        return blend.result()[:, : self.size[0], : self.size[1]]

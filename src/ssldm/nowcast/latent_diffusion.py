@@ -13,11 +13,11 @@ from ssldm.diffusion.correlated_noise import CorrelatedNoise
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
-from ssldm.nn.block_autoencoder import BlockAutoencoder
+from ssldm.nn.block_autoencoder import BlockAutoencoder, BlockAutoencoderConfig
 from ssldm.nn.frame_network import FrameNetworkConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
-from ssldm.nowcast.mean_matching import MeanMatchingConfig
+from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
 from ssldm.nowcast.residual_target import Expectation, ResidualTarget, per_pixel
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
@@ -35,11 +35,16 @@ class ModelConfig(Config):
         training_size: side of the training windows in pixels; larger domains are tiled.
         training_data: what it was trained on, in words.
         residual_network: of a residual target (`ResidualTarget`); its regression alone where None.
+        symmetric: what is expected of latents is averaged over the eight symmetries (`nowcast/symmetry.py`).
+        guidance: weight w in v = v₀ + w (v_θ - v₀) of classifier-free guidance (Ho and Salimans 2022), whose
+            unconditional prediction is that of the noise's own distribution, v₀ = 0
+            (`ssldm.diffusion.correlated_noise`). Below 1 the denoiser is trusted in part, which keeps weather
+            that it was not trained on from becoming what it was.
         inflation: how much farther members are taken from what is expected at the last lead time, as a share,
             and before in proportion to the square root of lead time: around expectations trained by the CRPS
             members lie too close together. Data assimilation inflates covariances so (Anderson and Anderson
             1999).
-        mean_matching: what is done to the members' mean rain after sampling.
+        probability_matching: how the members' rain rates are drawn towards the extrapolated after sampling.
     """
 
     name: str
@@ -55,8 +60,10 @@ class ModelConfig(Config):
     denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig
     residual_network: FrameNetworkConfig | None = None
+    symmetric: bool = False
+    guidance: NonNegativeFloat = 1.0
     inflation: NonNegativeFloat = 0.0
-    mean_matching: MeanMatchingConfig = MeanMatchingConfig()
+    probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -71,6 +78,11 @@ class ModelConfig(Config):
             raise ValueError("the expectation is that of a residual target")
         if self.residual_network is not None and not merge_net.history:
             raise ValueError("the network of a residual target needs the history")
+        block = self.autoencoder if isinstance(self.autoencoder, BlockAutoencoderConfig) else None
+        if self.guidance != 1.0 and self.diffusion.prediction != "v_prediction":
+            raise ValueError("guidance needs the prediction of v")
+        if self.symmetric and not (block and block.turns and self.diffusion.target == "residual"):
+            raise ValueError("symmetric needs a residual target and a block autoencoder whose latents turn")
         return self
 
     @property
@@ -169,6 +181,12 @@ class LatentDiffusion(nn.Module):
             raise TypeError("only a block autoencoder's latents turn with its frames")
         mean, deviation = per_pixel(self.latent_mean), per_pixel(self.latent_std)
         return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
+
+    def turn_scale(self, scale: Tensor, symmetry: int) -> Tensor:
+        """Scales ``(..., c, h, w)`` of the latents of turned frames: as `turn`, but without signs."""
+        deviation = per_pixel(self.latent_std)
+        mean = per_pixel(self.latent_mean)
+        return (self.turn(scale - mean / deviation, symmetry) + mean / deviation).abs()
 
     def deviation_weight(self, expected: Expectation, power: float) -> Tensor:
         """Weight of each latent in the loss, its expected deviation, unscaled, to a power; of the order of 1.

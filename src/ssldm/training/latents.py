@@ -117,8 +117,10 @@ def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
         denoiser=preset.denoiser,
         diffusion=preset.diffusion,
         residual_network=preset.residual_network,
+        symmetric=preset.symmetric,
+        guidance=preset.guidance,
         inflation=preset.inflation,
-        mean_matching=preset.mean_matching,
+        probability_matching=preset.probability_matching,
     )
 
 

@@ -18,7 +18,7 @@ from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.frame_network import FrameNetworkConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
-from ssldm.nowcast.mean_matching import MeanMatchingConfig
+from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
@@ -184,8 +184,10 @@ class Preset(Config):
     residual_network: FrameNetworkConfig | None = None
     residual_training: ResidualTrainingConfig = ResidualTrainingConfig()
     denoiser_training: DenoiserTrainingConfig
+    symmetric: bool = False
+    guidance: NonNegativeFloat = 1.0
     inflation: NonNegativeFloat = 0.0
-    mean_matching: MeanMatchingConfig = MeanMatchingConfig()
+    probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
 

@@ -1,0 +1,70 @@
+"""Members whose rain rates follow the distribution of the extrapolated ones, after sampling.
+
+Ours, not the paper's. A network that has seen a few days of rain makes the rain of a thunderstorm out of that
+of a weak front. STEPS guards against the like: each member gets the rain rates of the last observed frame
+(`probmatching_method` in pySTEPS). Here they are only drawn towards those of the extrapolated frame,
+
+    r ← r (F_ext⁻¹(F(r)) / r)^p,
+
+with F and F_ext the distribution functions of the member's and the extrapolated rates where both are known.
+"""
+
+import math
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ssldm.config import Config
+
+# The distributions are known in steps of one per cent between these rain rates in mm/h. What is weaker stays
+# as it is, and nothing is drawn below the first.
+_LEAST, _MOST = 0.02, 1000.0
+_STEP = 0.01
+_STEPS = math.ceil(math.log(_MOST / _LEAST) / _STEP)
+
+
+class ProbabilityMatchingConfig(Config):
+    """How far a member's rain rates are drawn towards the distribution of the extrapolated ones.
+
+    Attributes:
+        power: p; 0 leaves members as they are, 1 gives them that distribution.
+    """
+
+    power: float = Field(default=0.0, ge=0.0, le=1.0)
+
+
+def match_probabilities(
+    rate: Tensor, extrapolated: Tensor, observed: Tensor, config: ProbabilityMatchingConfig
+) -> Tensor:
+    """A member with its rain rates drawn towards those of the extrapolation, ``(t, h, w)`` in mm/h.
+
+    Args:
+        rate: of the member, in mm/h.
+        extrapolated: in mm/h; NaN counts for nothing.
+        observed: where the distributions are taken, frame by frame.
+        config: how far.
+    """
+    if config.power == 0.0:
+        return rate
+    counts = (observed & extrapolated.isfinite()).flatten(1)
+    at, wanted_at = (_steps_above(field).flatten(1) for field in (rate, extrapolated))
+    # Of each step of the member's, the lowest of the extrapolation's up to which as much lies.
+    target = torch.searchsorted(_shares_up_to(wanted_at, counts), _shares_up_to(at, counts)).clamp_min(1)
+    moved = target.gather(1, at) - at
+    changes = (at > 0) & counts.any(dim=1, keepdim=True)
+    factor = torch.where(changes, (config.power * _STEP * moved).exp(), 1.0)
+    return rate * factor.view_as(rate)
+
+
+def _steps_above(rate: Tensor) -> Tensor:
+    """Number of the step that a rain rate is in; 0 where it is weaker than the first."""
+    steps = (rate.nan_to_num(nan=0.0).clamp_min(1e-6) / _LEAST).log() / _STEP
+    return (steps.floor() + 1).clamp(0, _STEPS).long()
+
+
+def _shares_up_to(steps: Tensor, counts: Tensor) -> Tensor:
+    """Shares ``(t, n)`` of the pixels that count, of ``(t, h*w)``, in each step or below it."""
+    weight = counts.float()
+    histogram = weight.new_zeros(len(steps), _STEPS + 1).scatter_add(1, steps, weight)
+    return histogram.cumsum(dim=1) / weight.sum(dim=1, keepdim=True).clamp_min(1.0)

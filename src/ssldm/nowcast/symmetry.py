@@ -1,0 +1,52 @@
+"""What is expected of latents does not depend on which way is up.
+
+Ours, not the paper's. A network that learned from windows turned every way is still not quite indifferent to
+how one lies. What it expects of the same window turned the eight ways, turned back and averaged, is; and its
+errors are smaller, as those that differ between the ways cancel.
+"""
+
+import torch
+from torch import Tensor
+
+from ssldm.nn.merge_net import Condition
+from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.nowcast.residual_target import Expectation
+
+# Of rotations by quarters, then of the same after a flip: what turns each back.
+_BACK = (0, 3, 2, 1, 4, 5, 6, 7)
+
+
+def expected_by_symmetry(model: LatentDiffusion, condition: Condition) -> Expectation:
+    """`LatentDiffusion.expected`, averaged over the eight symmetries; scales geometrically.
+
+    Args:
+        model: whose latents turn with its frames (`ModelConfig.symmetric`).
+        condition: of windows of any shape.
+    """
+    means, logs = [], []
+    for symmetry, back in enumerate(_BACK):
+        expected = model.expected(_turned_condition(model, condition, symmetry))
+        means.append(model.turn(expected.mean, back))
+        logs.append(model.turn_scale(expected.scale, back).log())
+    return Expectation(torch.stack(means).mean(dim=0), torch.stack(logs).mean(dim=0).exp())
+
+
+def _turned_condition(model: LatentDiffusion, condition: Condition, symmetry: int) -> Condition:
+    """The condition of the same windows turned."""
+
+    def latents(x: Tensor | None) -> Tensor | None:
+        return None if x is None else model.turn(x, symmetry)
+
+    def maps(x: Tensor | None) -> Tensor | None:
+        if x is None:
+            return None
+        x = torch.rot90(x, symmetry % 4, dims=(-2, -1))
+        return x.flip(-1) if symmetry >= 4 else x
+
+    return Condition(
+        context_latent=model.turn(condition.context_latent, symmetry),
+        context_pixels=maps(condition.context_pixels),
+        extrapolated_latent=latents(condition.extrapolated_latent),
+        extrapolated_coverage=maps(condition.extrapolated_coverage),
+        extrapolated_history=maps(condition.extrapolated_history),
+    )

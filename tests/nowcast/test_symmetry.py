@@ -1,0 +1,91 @@
+"""The expectation of a turned window is the turned expectation, whatever the network has learned."""
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
+from ssldm.nn.merge_net import Condition
+from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.symmetry import expected_by_symmetry
+from ssldm.training.preset import load_preset
+
+LEAD, HEIGHT, WIDTH = 2, 6, 10
+
+
+def config(**changes: Any) -> ModelConfig:
+    """Of the preset `small`, with a small network."""
+    preset = load_preset("small", ["residual_network={width: 8, reaches: [1]}"])
+    values = {
+        "name": "turned",
+        "lead_frames": LEAD,
+        "scaling": preset.scaling,
+        "autoencoder": preset.autoencoder,
+        "denoiser": preset.denoiser,
+        "diffusion": preset.diffusion,
+        "residual_network": preset.residual_network,
+        "symmetric": True,
+    }
+    return ModelConfig(**values | changes)
+
+
+@pytest.fixture
+def model() -> LatentDiffusion:
+    """Of random weights, and with statistics of latents that a rotation exchanges."""
+    torch.manual_seed(0)
+    model = config().build().requires_grad_(False)
+    for parameter in model.residual.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    torch.nn.init.uniform_(model.latent_std, 0.5, 2.0)
+    torch.nn.init.normal_(model.latent_mean)
+    return model
+
+
+def condition(model: LatentDiffusion, symmetry: int) -> Condition:
+    """A window that was turned."""
+    generator = torch.Generator().manual_seed(1)
+    channels, history = len(model.latent_mean), model.config.denoiser.merge_net.history_channels
+
+    def drawn(count: int) -> torch.Tensor:
+        return torch.rand(1, LEAD, count, HEIGHT, WIDTH, generator=generator)
+
+    def turned(x: torch.Tensor) -> torch.Tensor:
+        x = torch.rot90(x, symmetry % 4, dims=(-2, -1))
+        return x.flip(-1) if symmetry >= 4 else x
+
+    latents = drawn(channels)
+    return Condition(
+        context_latent=model.turn(latents, symmetry),
+        extrapolated_latent=model.turn(latents, symmetry),
+        extrapolated_coverage=turned(drawn(1)),
+        extrapolated_history=turned(drawn(history)),
+    )
+
+
+@pytest.mark.parametrize("symmetry", range(8))
+def test_a_turned_window_has_the_turned_expectation(model: LatentDiffusion, symmetry: int) -> None:
+    upright = expected_by_symmetry(model, condition(model, 0))
+    turned = expected_by_symmetry(model, condition(model, symmetry))
+    torch.testing.assert_close(turned.mean, model.turn(upright.mean, symmetry), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(turned.scale, model.turn_scale(upright.scale, symmetry), rtol=1e-4, atol=1e-4)
+    if symmetry:
+        plain, once = (model.expected(condition(model, way)).mean for way in (symmetry, 0))
+        assert not torch.allclose(plain, model.turn(once, symmetry), atol=1e-2)
+
+
+def test_scales_of_any_sign_of_the_latents_stay_positive(model: LatentDiffusion) -> None:
+    assert (expected_by_symmetry(model, condition(model, 0)).scale > 0.0).all()
+
+
+def test_only_latents_that_turn_are_symmetric() -> None:
+    with pytest.raises(ValidationError, match="whose latents turn"):
+        config(autoencoder=BlockAutoencoderConfig(latent_channels=23), denoiser=narrow())
+
+
+def narrow() -> Any:
+    """The denoiser for latents that do not turn."""
+    denoiser = load_preset("small").denoiser
+    merge_net = denoiser.merge_net.model_copy(update={"latent_channels": 23})
+    return denoiser.model_copy(update={"merge_net": merge_net})
