@@ -128,8 +128,8 @@ def shipped_autoencoder(options: Options) -> Path:
 def preset_of(options: Options, overrides: Sequence[str] = ()) -> Preset:
     """The preset of a study's trainings: without the network of the residual target, most of a short one.
 
-    Nor with what came with it and after it, so that the published tables stay comparable; but their contexts
-    still had speckle, and of the rain only the mean was matched.
+    Nor with what came with it and after it, so that the published tables stay comparable, but for two things:
+    their contexts still had speckle, and of the rain only the mean was matched.
     """
     plain = (
         "window.coarsenings=[1,2]",

@@ -16,17 +16,21 @@ from ssldm.errors import ModelError, ObservationError
 from ssldm.nowcast.dataset import open_nowcast, write_nowcast
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.nowcaster import InputDepartsFromTraining, Nowcaster
+from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
 from ssldm.nowcast.tiling import Blend, Tiling
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.open import open_radar
 from ssldm.radar.simulation import simulate
+from ssldm.radar.speckle import remove_speckle
 from ssldm.training.preset import load_preset
 
 LEAD = 4
 CHECKER = Path(sys.executable).with_name("compliance-checker")
 
 
-def tiny_model(training_size: int = 64, inflation: float = 0.0, guidance: float = 1.0) -> LatentDiffusion:
+def tiny_model(
+    training_size: int = 64, inflation: float = 0.0, guidance: float = 1.0, matching: float = 0.0
+) -> LatentDiffusion:
     preset = load_preset("tiny", ["diffusion.prediction=v_prediction"])
     model = ModelConfig(
         name="tiny",
@@ -38,6 +42,7 @@ def tiny_model(training_size: int = 64, inflation: float = 0.0, guidance: float 
         diffusion=preset.diffusion,
         guidance=guidance,
         inflation=inflation,
+        probability_matching=ProbabilityMatchingConfig(power=matching),
     ).build()
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
@@ -137,6 +142,19 @@ def test_without_guidance_the_denoiser_is_not_heard(storm: xr.DataArray) -> None
     np.testing.assert_array_equal(forecast(0.0, trained=True), forecast(1.0, trained=False))
     full, half, none = (forecast(guidance, trained=True) for guidance in (1.0, 0.5, 0.0))
     assert np.nanmean(np.abs(full - none)) > np.nanmean(np.abs(half - none)) > 0.0
+
+
+def test_matched_members_rain_as_hard_as_what_is_extrapolated(storm: xr.DataArray) -> None:
+    def forecast(matching: float) -> np.ndarray:
+        model = tiny_model(training_size=128, matching=matching)
+        return rate(Nowcaster(model, "tiny test", device="cpu").nowcast(storm, members=4, steps=2))
+
+    strongest = np.nanmax(extrapolate(remove_speckle(storm.values), LEAD).rate, axis=(1, 2))
+    matched, free = (np.nanmax(forecast(power), axis=(2, 3)) for power in (1.0, 0.0))
+    np.testing.assert_allclose(matched, np.broadcast_to(strongest, matched.shape), rtol=0.02)
+    assert (np.abs(free / strongest - 1.0) > 0.1).all()
+    weak = forecast(0.5)
+    assert not ((weak > 0.0) & (weak < 0.05)).any()
 
 
 def test_a_shorter_forecast_is_the_beginning_of_the_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
@@ -254,10 +272,13 @@ def test_tiles_cover_the_domain_and_blend_to_what_they_share() -> None:
     torch.testing.assert_close(blend.result(), field)
 
 
-def test_tiled_forecasts_have_no_seams(storm: xr.DataArray) -> None:
+@pytest.mark.parametrize("matching", [0.0, 0.5])
+def test_tiled_forecasts_have_no_seams(matching: float) -> None:
     """Jumps between neighbouring pixels are no larger where a tile begins or ends than elsewhere."""
     wide = simulate(4, (64, 320), seed=4)
-    tiled = Nowcaster(tiny_model(128), "tiny test", device="cpu").nowcast(wide, members=4, steps=2)
+    tiled = Nowcaster(tiny_model(128, matching=matching), "tiny test", device="cpu").nowcast(
+        wide, members=4, steps=2
+    )
     tiles = Tiling(height=64, width=320, size=128, overlap=32, stride=8)
     edges = {edge - 1 for _, columns in tiles for edge in (columns.start, columns.stop)}
     jumps = np.nanmean(np.abs(np.diff(np.cbrt(rate(tiled)), axis=-1))[..., 8:-8], axis=(0, 1, 2))

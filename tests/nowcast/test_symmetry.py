@@ -6,10 +6,14 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from ssldm.errors import ConfigurationError
 from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.merge_net import Condition
+from ssldm.nowcast.ensemble import EnsembleSampler
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.symmetry import expected_by_symmetry
+from ssldm.radar.motion import extrapolate
+from ssldm.radar.simulation import simulate
 from ssldm.training.preset import load_preset
 
 LEAD, HEIGHT, WIDTH = 2, 6, 10
@@ -79,9 +83,27 @@ def test_scales_of_any_sign_of_the_latents_stay_positive(model: LatentDiffusion)
     assert (expected_by_symmetry(model, condition(model, 0)).scale > 0.0).all()
 
 
+def test_a_forecast_departs_from_it(model: LatentDiffusion) -> None:
+    context = simulate(4, (48, 80), seed=1).values
+    (tile,) = EnsembleSampler(model, context, extrapolate(context, LEAD)).tiles
+    torch.testing.assert_close(tile.expected.mean, expected_by_symmetry(model, tile.condition).mean)
+    assert not torch.allclose(tile.expected.mean, model.expected(tile.condition).mean, atol=1e-2)
+
+
 def test_only_latents_that_turn_are_symmetric() -> None:
     with pytest.raises(ValidationError, match="whose latents turn"):
         config(autoencoder=BlockAutoencoderConfig(latent_channels=23), denoiser=narrow())
+    for override in ("autoencoder.latent_channels=23", "diffusion.target=latents"):
+        with pytest.raises(ConfigurationError, match="whose latents turn"):
+            load_preset("small", [override, "denoiser_training.turned=false"])
+
+
+def test_guidance_needs_the_prediction_of_v() -> None:
+    changed = load_preset("small").diffusion.model_copy(update={"prediction": "epsilon"})
+    with pytest.raises(ValidationError, match="prediction of v"):
+        config(guidance=0.5, diffusion=changed)
+    with pytest.raises(ConfigurationError, match="prediction of v"):
+        load_preset("small", ["diffusion.prediction=epsilon"])
 
 
 def narrow() -> Any:

@@ -24,6 +24,21 @@ from ssldm.nowcast.residual_target import Expectation, ResidualTarget, per_pixel
 FRAMES_AT_ONCE = 4
 
 
+def check_sampling(
+    autoencoder: AnyAutoencoderConfig, diffusion: DiffusionConfig, *, symmetric: bool, guidance: float
+) -> None:
+    """Whether a model can be sampled so, see `ModelConfig`.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    turns = isinstance(autoencoder, BlockAutoencoderConfig) and autoencoder.turns
+    if symmetric and not (turns and diffusion.target == "residual"):
+        raise ValueError("symmetric needs a residual target and a block autoencoder whose latents turn")
+    if guidance != 1.0 and diffusion.prediction != "v_prediction":
+        raise ValueError("guidance needs the prediction of v")
+
+
 class ModelConfig(Config):
     """Everything needed to forecast with some weights, and what they were trained for.
 
@@ -35,11 +50,12 @@ class ModelConfig(Config):
         training_size: side of the training windows in pixels; larger domains are tiled.
         training_data: what it was trained on, in words.
         residual_network: of a residual target (`ResidualTarget`); its regression alone where None.
-        symmetric: what is expected of latents is averaged over the eight symmetries (`nowcast/symmetry.py`).
-        guidance: weight w in v = v₀ + w (v_θ - v₀) of classifier-free guidance (Ho and Salimans 2022), whose
-            unconditional prediction is that of the noise's own distribution, v₀ = 0
-            (`ssldm.diffusion.correlated_noise`). Below 1 the denoiser is trusted in part, which keeps weather
-            that it was not trained on from becoming what it was.
+        symmetric: in a forecast, what is expected of latents is averaged over the eight symmetries
+            (`ssldm.nowcast.symmetry`); training takes it of windows as they lie.
+        guidance: in a forecast, weight w in v = v₀ + w (v_θ - v₀) of classifier-free guidance (Ho and
+            Salimans 2022). Unconditional is the prediction for a target distributed as the noise is, v₀ = 0
+            (`ssldm.diffusion.correlated_noise`). Below 1 the denoiser is trusted in part, so that new
+            weather does not become that of the training.
         inflation: how much farther members are taken from what is expected at the last lead time, as a share,
             and before in proportion to the square root of lead time: around expectations trained by the CRPS
             members lie too close together. Data assimilation inflates covariances so (Anderson and Anderson
@@ -78,11 +94,7 @@ class ModelConfig(Config):
             raise ValueError("the expectation is that of a residual target")
         if self.residual_network is not None and not merge_net.history:
             raise ValueError("the network of a residual target needs the history")
-        block = self.autoencoder if isinstance(self.autoencoder, BlockAutoencoderConfig) else None
-        if self.guidance != 1.0 and self.diffusion.prediction != "v_prediction":
-            raise ValueError("guidance needs the prediction of v")
-        if self.symmetric and not (block and block.turns and self.diffusion.target == "residual"):
-            raise ValueError("symmetric needs a residual target and a block autoencoder whose latents turn")
+        check_sampling(self.autoencoder, self.diffusion, symmetric=self.symmetric, guidance=self.guidance)
         return self
 
     @property

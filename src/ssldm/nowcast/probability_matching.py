@@ -7,6 +7,7 @@ of a weak front. STEPS guards against the like: each member gets the rain rates 
     r ← r (F_ext⁻¹(F(r)) / r)^p,
 
 with F and F_ext the distribution functions of the member's and the extrapolated rates where both are known.
+What is dry stays dry: a member with less wet area than the extrapolation keeps that.
 """
 
 import math
@@ -28,7 +29,7 @@ class ProbabilityMatchingConfig(Config):
     """How far a member's rain rates are drawn towards the distribution of the extrapolated ones.
 
     Attributes:
-        power: p; 0 leaves members as they are, 1 gives them that distribution.
+        power: p; 0 leaves members as they are, 1 gives their wet pixels that distribution.
     """
 
     power: float = Field(default=0.0, ge=0.0, le=1.0)
@@ -42,7 +43,7 @@ def match_probabilities(
     Args:
         rate: of the member, in mm/h.
         extrapolated: in mm/h; NaN counts for nothing.
-        observed: where the distributions are taken, frame by frame.
+        observed: where the distributions are taken, frame by frame; a frame without any stays as it is.
         config: how far.
     """
     if config.power == 0.0:

@@ -5,6 +5,8 @@ how one lies. What it expects of the same window turned the eight ways, turned b
 errors are smaller, as those that differ between the ways cancel.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -12,7 +14,7 @@ from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.residual_target import Expectation
 
-# Of rotations by quarters, then of the same after a flip: what turns each back.
+# What turns each back: rotations by quarters, then the same followed by a flip, which undo themselves.
 _BACK = (0, 3, 2, 1, 4, 5, 6, 7)
 
 
@@ -32,10 +34,7 @@ def expected_by_symmetry(model: LatentDiffusion, condition: Condition) -> Expect
 
 
 def _turned_condition(model: LatentDiffusion, condition: Condition, symmetry: int) -> Condition:
-    """The condition of the same windows turned."""
-
-    def latents(x: Tensor | None) -> Tensor | None:
-        return None if x is None else model.turn(x, symmetry)
+    """What a residual target reads of the condition, of the same windows turned."""
 
     def maps(x: Tensor | None) -> Tensor | None:
         if x is None:
@@ -43,10 +42,10 @@ def _turned_condition(model: LatentDiffusion, condition: Condition, symmetry: in
         x = torch.rot90(x, symmetry % 4, dims=(-2, -1))
         return x.flip(-1) if symmetry >= 4 else x
 
-    return Condition(
-        context_latent=model.turn(condition.context_latent, symmetry),
-        context_pixels=maps(condition.context_pixels),
-        extrapolated_latent=latents(condition.extrapolated_latent),
+    latents = condition.extrapolated_latent
+    return replace(
+        condition,
+        extrapolated_latent=None if latents is None else model.turn(latents, symmetry),
         extrapolated_coverage=maps(condition.extrapolated_coverage),
         extrapolated_history=maps(condition.extrapolated_history),
     )

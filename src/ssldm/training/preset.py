@@ -18,6 +18,7 @@ from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.frame_network import FrameNetworkConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
+from ssldm.nowcast.latent_diffusion import check_sampling
 from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
@@ -200,6 +201,7 @@ class Preset(Config):
             raise ValueError(
                 "denoiser_training.turned needs a block autoencoder with frequencies alike in y and x"
             )
+        check_sampling(self.autoencoder, self.diffusion, symmetric=self.symmetric, guidance=self.guidance)
         return self
 
 
