@@ -14,6 +14,7 @@ from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.symmetry import expected_by_symmetry
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.simulation import simulate
+from ssldm.radar.windows import turn
 from ssldm.training.preset import load_preset
 
 LEAD, HEIGHT, WIDTH = 2, 6, 10
@@ -56,8 +57,7 @@ def condition(model: LatentDiffusion, symmetry: int) -> Condition:
         return torch.rand(1, LEAD, count, HEIGHT, WIDTH, generator=generator)
 
     def turned(x: torch.Tensor) -> torch.Tensor:
-        x = torch.rot90(x, symmetry % 4, dims=(-2, -1))
-        return x.flip(-1) if symmetry >= 4 else x
+        return torch.from_numpy(turn(x.numpy(), symmetry))
 
     latents = drawn(channels)
     return Condition(

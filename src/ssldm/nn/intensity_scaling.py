@@ -42,4 +42,8 @@ class IntensityScaling(Config):
             rate = self.maximum * ((x + 1.0) / 2.0).clamp_min(0.0) ** (1.0 / self.exponent)
         else:
             rate = (10.0 ** ((102.0 * x - 30.0) / 10.0) / self.zr_a) ** (1.0 / self.zr_b)
+        return self.set_dry(rate)
+
+    def set_dry(self, rate: Tensor) -> Tensor:
+        """Rain rate in mm/h, 0 where it is weaker than what counts as rain."""
         return torch.where(rate < self.dry_below, torch.zeros_like(rate), rate)

@@ -172,5 +172,4 @@ class EnsembleSampler:
             rate = self.model.decode(latents).cpu()
             matching = self.model.config.probability_matching
             blend.add(tile.pixels, match_probabilities(rate, tile.extrapolated, tile.observed, matching))
-        rate = blend.result()[:, : self.size[0], : self.size[1]]
-        return torch.where(rate < self.model.config.scaling.dry_below, 0.0, rate)
+        return self.model.config.scaling.set_dry(blend.result()[:, : self.size[0], : self.size[1]])

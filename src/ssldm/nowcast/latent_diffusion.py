@@ -189,16 +189,18 @@ class LatentDiffusion(nn.Module):
         Raises:
             TypeError: another autoencoder, whose latents do not turn with its frames.
         """
-        if not isinstance(self.autoencoder, BlockAutoencoder):
-            raise TypeError("only a block autoencoder's latents turn with its frames")
         mean, deviation = per_pixel(self.latent_mean), per_pixel(self.latent_std)
-        return (self.autoencoder.turn(latents * deviation + mean, symmetry) - mean) / deviation
+        return (self._turn_raw(latents * deviation + mean, symmetry) - mean) / deviation
 
     def turn_scale(self, scale: Tensor, symmetry: int) -> Tensor:
         """Scales ``(..., c, h, w)`` of the latents of turned frames: as `turn`, but without signs."""
         deviation = per_pixel(self.latent_std)
-        mean = per_pixel(self.latent_mean)
-        return (self.turn(scale - mean / deviation, symmetry) + mean / deviation).abs()
+        return self._turn_raw(scale * deviation, symmetry).abs() / deviation
+
+    def _turn_raw(self, latents: Tensor, symmetry: int) -> Tensor:
+        if not isinstance(self.autoencoder, BlockAutoencoder):
+            raise TypeError("only a block autoencoder's latents turn with its frames")
+        return self.autoencoder.turn(latents, symmetry)
 
     def deviation_weight(self, expected: Expectation, power: float) -> Tensor:
         """Weight of each latent in the loss, its expected deviation, unscaled, to a power; of the order of 1.

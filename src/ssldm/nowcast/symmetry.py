@@ -13,6 +13,7 @@ from torch import Tensor
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.residual_target import Expectation
+from ssldm.radar.windows import turn
 
 # What turns each back: rotations by quarters, then the same followed by a flip, which undo themselves.
 _BACK = (0, 3, 2, 1, 4, 5, 6, 7)
@@ -39,8 +40,7 @@ def _turned_condition(model: LatentDiffusion, condition: Condition, symmetry: in
     def maps(x: Tensor | None) -> Tensor | None:
         if x is None:
             return None
-        x = torch.rot90(x, symmetry % 4, dims=(-2, -1))
-        return x.flip(-1) if symmetry >= 4 else x
+        return torch.from_numpy(turn(x.cpu().numpy(), symmetry)).to(x.device)
 
     latents = condition.extrapolated_latent
     return replace(
