@@ -140,6 +140,7 @@ def preset_of(options: Options, overrides: Sequence[str] = ()) -> Preset:
         "symmetric=false",
         "guidance=1",
         "probability_matching.power=0.75",
+        "spectrum_matching.power=0",
     )
     return load_preset(options.preset, (*plain, *overrides))
 

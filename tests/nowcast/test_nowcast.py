@@ -17,6 +17,7 @@ from ssldm.nowcast.dataset import open_nowcast, write_nowcast
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.nowcaster import InputDepartsFromTraining, Nowcaster
 from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
+from ssldm.nowcast.spectrum_matching import SpectrumMatchingConfig
 from ssldm.nowcast.tiling import Blend, Tiling
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.open import open_radar
@@ -29,7 +30,11 @@ CHECKER = Path(sys.executable).with_name("compliance-checker")
 
 
 def tiny_model(
-    training_size: int = 64, inflation: float = 0.0, guidance: float = 1.0, matching: float = 0.0
+    training_size: int = 64,
+    inflation: float = 0.0,
+    guidance: float = 1.0,
+    matching: float = 0.0,
+    spectrum: float = 0.0,
 ) -> LatentDiffusion:
     preset = load_preset("tiny", ["diffusion.prediction=v_prediction"])
     model = ModelConfig(
@@ -43,6 +48,7 @@ def tiny_model(
         guidance=guidance,
         inflation=inflation,
         probability_matching=ProbabilityMatchingConfig(power=matching),
+        spectrum_matching=SpectrumMatchingConfig(power=spectrum),
     ).build()
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
@@ -155,6 +161,28 @@ def test_matched_members_rain_as_hard_as_what_is_extrapolated(storm: xr.DataArra
     assert (np.abs(free / strongest - 1.0) > 0.1).all()
     weak = forecast(0.5)
     assert not ((weak > 0.0) & (weak < 0.05)).any()
+
+
+def test_members_are_as_rough_as_what_is_extrapolated(storm: xr.DataArray) -> None:
+    """The random weights of this test make rain that is far too rough."""
+
+    def steps(spectrum: float) -> float:
+        model = tiny_model(training_size=128, matching=1.0, spectrum=spectrum)
+        forecast = Nowcaster(model, "tiny test", device="cpu").nowcast(storm, members=4, steps=2)
+        return float(np.nanmean(np.square(np.diff(rate(forecast), axis=-1))))
+
+    moved = extrapolate(remove_speckle(storm.values), LEAD).rate
+    wanted = float(np.nanmean(np.square(np.diff(moved, axis=-1))))
+    assert steps(0.0) > 3.0 * wanted
+    assert steps(1.0) < 0.5 * steps(0.0)
+
+
+def test_forecasts_tell_models_of_the_same_weights_apart(tmp_path: Path) -> None:
+    sources = set()
+    for inflation in (0.0, 0.1):
+        Nowcaster(tiny_model(inflation=inflation), "tiny").save_pretrained(tmp_path / str(inflation))
+        sources.add(Nowcaster.from_pretrained(tmp_path / str(inflation)).source)
+    assert len(sources) == 2
 
 
 def test_a_shorter_forecast_is_the_beginning_of_the_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
@@ -272,13 +300,12 @@ def test_tiles_cover_the_domain_and_blend_to_what_they_share() -> None:
     torch.testing.assert_close(blend.result(), field)
 
 
-@pytest.mark.parametrize("matching", [0.0, 0.5])
-def test_tiled_forecasts_have_no_seams(matching: float) -> None:
+@pytest.mark.parametrize(("matching", "spectrum"), [(0.0, 0.0), (0.5, 1.0)])
+def test_tiled_forecasts_have_no_seams(matching: float, spectrum: float) -> None:
     """Jumps between neighbouring pixels are no larger where a tile begins or ends than elsewhere."""
     wide = simulate(4, (64, 320), seed=4)
-    tiled = Nowcaster(tiny_model(128, matching=matching), "tiny test", device="cpu").nowcast(
-        wide, members=4, steps=2
-    )
+    model = tiny_model(128, matching=matching, spectrum=spectrum)
+    tiled = Nowcaster(model, "tiny test", device="cpu").nowcast(wide, members=4, steps=2)
     tiles = Tiling(height=64, width=320, size=128, overlap=32, stride=8)
     edges = {edge - 1 for _, columns in tiles for edge in (columns.start, columns.stop)}
     jumps = np.nanmean(np.abs(np.diff(np.cbrt(rate(tiled)), axis=-1))[..., 8:-8], axis=(0, 1, 2))

@@ -256,6 +256,7 @@ def test_a_block_autoencoder_with_an_adversary_and_correlated_noise_carry_a_fore
         *(f"diffusion.{value}" for value in ("noise=correlated", "noise_reach=2")),
         "denoiser_training.turned=true",
         "probability_matching.power=0.5",
+        "spectrum_matching.power=1",
     ]
     preset, archives, held = load_preset("tiny", overrides), [storm_archive(1)], [storm_archive(2)]
     train_autoencoder(preset, archives, held, tmp_path / "a")
@@ -263,6 +264,7 @@ def test_a_block_autoencoder_with_an_adversary_and_correlated_noise_carry_a_fore
     (observations,) = open_archive(storm_archive(2))
     nowcaster = Nowcaster.from_pretrained(folder)
     assert nowcaster.config.probability_matching == preset.probability_matching
+    assert nowcaster.config.spectrum_matching == preset.spectrum_matching
     assert not torch.equal(nowcaster.model.noise.mixing[0], torch.eye(4))
     with pytest.raises(ModelError, match="adds no noise"):
         nowcaster.nowcast(observations[:4], members=2, steps=2, sampler="ddpm")

@@ -15,8 +15,9 @@ from ssldm.errors import ModelError
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.motion_history import motion_history
-from ssldm.nowcast.probability_matching import match_probabilities
+from ssldm.nowcast.probability_matching import ProbabilityMatching
 from ssldm.nowcast.residual_target import Expectation
+from ssldm.nowcast.spectrum_matching import SpectrumMatching
 from ssldm.nowcast.symmetry import expected_by_symmetry
 from ssldm.nowcast.tiling import Blend, Tiling
 from ssldm.radar.motion import Extrapolation
@@ -34,15 +35,14 @@ Advance = Callable[[], None]
 class _Tile:
     """One tile: where it is in latent pixels and in pixels, its condition, what that lets expect.
 
-    And what is extrapolated to it, in mm/h, and where that is observed, ``(t_out, h, w)``.
+    And what members are drawn to, in the order in which that is done.
     """
 
     latent: tuple[slice, slice]
     pixels: tuple[slice, slice]
     condition: Condition
     expected: Expectation
-    extrapolated: Tensor
-    observed: Tensor
+    matchings: tuple[Callable[[Tensor], Tensor], ...]
 
 
 class EnsembleSampler:
@@ -86,7 +86,11 @@ class EnsembleSampler:
                 condition = self._condition(seen, extrapolated, observed, history=here)
                 expected = expect(model, condition)
                 told = model.told(condition, expected)
-                self.tiles.append(_Tile(latent, pixels, told, expected, extrapolated, observed))
+                matchings = (
+                    ProbabilityMatching(extrapolated, observed, config.probability_matching),
+                    SpectrumMatching(extrapolated, observed, config.spectrum_matching),
+                )
+                self.tiles.append(_Tile(latent, pixels, told, expected, matchings))
 
     def _condition(
         self, context: Tensor, extrapolated: Tensor, observed: Tensor, *, history: Tensor | None
@@ -170,6 +174,7 @@ class EnsembleSampler:
             window = target[None, ..., *tile.latent].to(self.device)
             latents = tile.expected.restore(self.inflation * window)[0]
             rate = self.model.decode(latents).cpu()
-            matching = self.model.config.probability_matching
-            blend.add(tile.pixels, match_probabilities(rate, tile.extrapolated, tile.observed, matching))
+            for matching in tile.matchings:
+                rate = matching(rate)
+            blend.add(tile.pixels, rate)
         return self.model.config.scaling.set_dry(blend.result()[:, : self.size[0], : self.size[1]])

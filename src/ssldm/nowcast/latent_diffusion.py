@@ -19,6 +19,7 @@ from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
 from ssldm.nowcast.residual_target import Expectation, ResidualTarget, per_pixel
+from ssldm.nowcast.spectrum_matching import SpectrumMatchingConfig
 
 # Frames that the autoencoder takes together: few enough to stay in a processor's cache.
 FRAMES_AT_ONCE = 4
@@ -60,7 +61,8 @@ class ModelConfig(Config):
             and before in proportion to the square root of lead time: around expectations trained by the CRPS
             members lie too close together. Data assimilation inflates covariances so (Anderson and Anderson
             1999).
-        probability_matching: how the members' rain rates are drawn towards the extrapolated after sampling.
+        probability_matching, spectrum_matching: how the members' rain rates, and then their power spectrum,
+            are drawn towards the extrapolated after sampling.
     """
 
     name: str
@@ -80,6 +82,7 @@ class ModelConfig(Config):
     guidance: NonNegativeFloat = 1.0
     inflation: NonNegativeFloat = 0.0
     probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
+    spectrum_matching: SpectrumMatchingConfig = SpectrumMatchingConfig()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

@@ -35,27 +35,31 @@ class ProbabilityMatchingConfig(Config):
     power: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
-def match_probabilities(
-    rate: Tensor, extrapolated: Tensor, observed: Tensor, config: ProbabilityMatchingConfig
-) -> Tensor:
-    """A member with its rain rates drawn towards those of the extrapolation, ``(t, h, w)`` in mm/h.
+class ProbabilityMatching:
+    """Draws members on a tile towards the distribution of the rain rates that are extrapolated to it.
 
     Args:
-        rate: of the member, in mm/h.
-        extrapolated: in mm/h; NaN counts for nothing.
-        observed: where the distributions are taken, frame by frame; a frame without any stays as it is.
+        extrapolated: ``(t, h, w)`` in mm/h; NaN counts for nothing.
+        observed: ``(t, h, w)``, where the distributions are taken; a frame without any stays as it is.
         config: how far.
     """
-    if config.power == 0.0:
-        return rate
-    counts = (observed & extrapolated.isfinite()).flatten(1)
-    at, wanted_at = (_steps_above(field).flatten(1) for field in (rate, extrapolated))
-    # Of each step of the member's, the lowest of the extrapolation's up to which as much lies.
-    target = torch.searchsorted(_shares_up_to(wanted_at, counts), _shares_up_to(at, counts)).clamp_min(1)
-    moved = target.gather(1, at) - at
-    changes = (at > 0) & counts.any(dim=1, keepdim=True)
-    factor = torch.where(changes, (config.power * _STEP * moved).exp(), 1.0)
-    return rate * factor.view_as(rate)
+
+    def __init__(self, extrapolated: Tensor, observed: Tensor, config: ProbabilityMatchingConfig) -> None:
+        self.power = config.power
+        self.counts = (observed & extrapolated.isfinite()).flatten(1)
+        self.wanted = _shares_up_to(_steps_above(extrapolated).flatten(1), self.counts)
+
+    def __call__(self, rate: Tensor) -> Tensor:
+        """A member ``(t, h, w)`` in mm/h."""
+        if self.power == 0.0:
+            return rate
+        at = _steps_above(rate).flatten(1)
+        # Of each step of the member's, the lowest of the extrapolation's up to which as much lies.
+        target = torch.searchsorted(self.wanted, _shares_up_to(at, self.counts)).clamp_min(1)
+        moved = target.gather(1, at) - at
+        changes = (at > 0) & self.counts.any(dim=1, keepdim=True)
+        factor = torch.where(changes, (self.power * _STEP * moved).exp(), 1.0)
+        return rate * factor.view_as(rate)
 
 
 def _steps_above(rate: Tensor) -> Tensor:

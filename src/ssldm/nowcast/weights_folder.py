@@ -85,15 +85,16 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def weights_hash(folder: Path) -> str:
-    """First twelve hexadecimal digits of the SHA-256 of the weights file.
+    """First twelve hexadecimal digits of the SHA-256 of weights and configuration, which tell models apart.
 
     Raises:
         ModelError: no weights.
     """
     try:
-        return hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()[:12]
+        content = b"".join((folder / name).read_bytes() for name in (WEIGHTS, CONFIG))
     except FileNotFoundError as error:
-        raise ModelError(f"expected weights, found no {WEIGHTS} in {folder}") from error
+        raise ModelError(f"expected weights, found no {Path(error.filename).name} in {folder}") from error
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def weights_at(name: str, shipped: Sequence[str], hub: Mapping[str, Any]) -> Path:

@@ -16,7 +16,7 @@ import xarray as xr
 
 from ssldm.errors import ConfigurationError, ModelError
 from ssldm.nowcast.dataset import nowcast_dataset
-from ssldm.nowcast.weights_folder import CONFIG, read_config, weights_at, weights_hash
+from ssldm.nowcast.weights_folder import read_config, weights_at, weights_hash
 from ssldm.radar.observations import time_step
 from ssldm.verification.baselines import BASELINES, ENSEMBLES, BaselineName, Setting
 
@@ -93,7 +93,7 @@ class ModelContestant:
 
         settings, device = self.settings, resolve_device(self.settings.device)
         return {
-            **_weights_identity(Path(self.folder)),
+            "weights": weights_hash(Path(self.folder)),
             **code_identity("nowcast", "diffusion", "nn", "radar/motion.py"),
             "device": device,
             "bfloat16": has_fast_bfloat16(torch.device(device)),
@@ -136,7 +136,7 @@ class UNetContestant:
 
     def identity(self) -> dict[str, str | int]:
         """Weights, configuration and code."""
-        return {**_weights_identity(Path(self.folder)), **code_identity("nowcast", "nn")}
+        return {"weights": weights_hash(Path(self.folder)), **code_identity("nowcast", "nn")}
 
     def load(self) -> Forecaster:
         """Load the weights, for one thread."""
@@ -257,10 +257,3 @@ def code_identity(*parts: str) -> dict[str, str]:
     )
     code = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
     return {"code": code, **{name: version(name) for name in _LIBRARIES}}
-
-
-def _weights_identity(folder: Path) -> dict[str, str | int]:
-    return {
-        "weights": weights_hash(folder),
-        "config": hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:12],
-    }

@@ -121,6 +121,7 @@ def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
         guidance=preset.guidance,
         inflation=preset.inflation,
         probability_matching=preset.probability_matching,
+        spectrum_matching=preset.spectrum_matching,
     )
 
 

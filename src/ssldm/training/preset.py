@@ -20,6 +20,7 @@ from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
 from ssldm.nowcast.latent_diffusion import check_sampling
 from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
+from ssldm.nowcast.spectrum_matching import SpectrumMatchingConfig
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
@@ -189,6 +190,7 @@ class Preset(Config):
     guidance: NonNegativeFloat = 1.0
     inflation: NonNegativeFloat = 0.0
     probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
+    spectrum_matching: SpectrumMatchingConfig = SpectrumMatchingConfig()
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
 
