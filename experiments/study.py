@@ -138,6 +138,7 @@ def preset_of(options: Options, overrides: Sequence[str] = ()) -> Preset:
         "denoiser.merge_net.history=false",
         "denoiser.merge_net.expectation=false",
         "symmetric=false",
+        "both_motions=false",
         "guidance=1",
         "probability_matching.power=0.75",
         "spectrum_matching.power=0",

@@ -11,8 +11,9 @@ from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.ensemble import EnsembleSampler
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.residual_target import Expectation
 from ssldm.nowcast.symmetry import expected_by_symmetry
-from ssldm.radar.motion import extrapolate
+from ssldm.radar.motion import Extrapolation, extrapolate, mean_motion
 from ssldm.radar.simulation import simulate
 from ssldm.radar.windows import turn
 from ssldm.training.preset import load_preset
@@ -111,3 +112,23 @@ def narrow() -> Any:
     denoiser = load_preset("small").denoiser
     merge_net = denoiser.merge_net.model_copy(update={"latent_channels": 23})
     return denoiser.model_copy(update={"merge_net": merge_net})
+
+
+def test_what_is_expected_along_both_motions_is_their_average(model: LatentDiffusion) -> None:
+    context = simulate(4, (48, 80), seed=1).values
+    tracked = extrapolate(context, LEAD)
+    other = extrapolate(context, LEAD, mean_motion(context, tracked.motion))
+
+    def expected(both_motions: bool, moved: Extrapolation) -> Expectation:
+        model.config = config(both_motions=both_motions)
+        return EnsembleSampler(model, context, moved).tiles[0].expected
+
+    both, first, second = expected(True, tracked), expected(False, tracked), expected(False, other)
+    assert not torch.allclose(first.mean, second.mean, atol=1e-2)
+    torch.testing.assert_close(both.mean, 0.5 * (first.mean + second.mean))
+    torch.testing.assert_close(both.scale, (first.scale * second.scale).sqrt())
+
+
+def test_only_residuals_have_an_expectation_along_both_motions() -> None:
+    with pytest.raises(ConfigurationError, match="both_motions needs"):
+        load_preset("small", ["diffusion.target=latents", "symmetric=false"])

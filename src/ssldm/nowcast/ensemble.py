@@ -20,7 +20,7 @@ from ssldm.nowcast.residual_target import Expectation
 from ssldm.nowcast.spectrum_matching import SpectrumMatching
 from ssldm.nowcast.symmetry import expected_by_symmetry
 from ssldm.nowcast.tiling import Blend, Tiling
-from ssldm.radar.motion import Extrapolation
+from ssldm.radar.motion import Extrapolation, extrapolate, mean_motion
 
 # Of the side of a tile.
 TILE_OVERLAP = 0.25
@@ -29,6 +29,20 @@ TILE_OVERLAP = 0.25
 MEMBER_BATCH = 4
 
 Advance = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """What is extrapolated in one way, in mm/h, where it is observed ``(t_out, H, W)``, and its history."""
+
+    rate: Tensor
+    observed: Tensor
+    history: Tensor | None
+
+    def at(self, latent: tuple[slice, slice], pixels: tuple[slice, slice]) -> "_Fields":
+        """On a tile, given in latent pixels and in pixels."""
+        history = None if self.history is None else self.history[..., *latent]
+        return _Fields(self.rate[:, *pixels], self.observed[:, *pixels], history)
 
 
 @dataclass(frozen=True)
@@ -67,34 +81,40 @@ class EnsembleSampler:
         self.reduction = config.autoencoder.stride
         growth = (torch.arange(1, config.lead_frames + 1, device=self.device) / config.lead_frames).sqrt()
         self.inflation = (1.0 + config.inflation * growth)[:, None, None, None]
-        fields = (
-            F.pad(torch.from_numpy(context), pad, value=float("nan")),
-            F.pad(torch.from_numpy(moved.rate), pad, value=float("nan")),
-            F.pad(torch.from_numpy(moved.observed), pad, value=False),
-        )
-        history = None
-        if config.denoiser.merge_net.history:
-            history = motion_history(context, moved, config.scaling, self.reduction)
-            rows, columns = height // self.reduction, width // self.reduction
-            history = F.pad(history, (0, columns - history.shape[-1], 0, rows - history.shape[-2]))
+        ways = [moved]
+        if config.both_motions:
+            ways.append(extrapolate(context, config.lead_frames, mean_motion(context, moved.motion)))
+        seen = F.pad(torch.from_numpy(context), pad, value=float("nan"))
+        fields = [self._fields(context, way, pad) for way in ways]
         expect = expected_by_symmetry if config.symmetric else LatentDiffusion.expected
         self.tiles = []
         for latent, pixels in zip(self.tiling.scaled(self.reduction), self.tiling, strict=True):
-            seen, extrapolated, observed = (field[:, *pixels] for field in fields)
-            if observed.any():
-                here = None if history is None else history[..., *latent]
-                condition = self._condition(seen, extrapolated, observed, history=here)
-                expected = expect(model, condition)
-                told = model.told(condition, expected)
-                matchings = (
-                    ProbabilityMatching(extrapolated, observed, config.probability_matching),
-                    SpectrumMatching(extrapolated, observed, config.spectrum_matching),
-                )
-                self.tiles.append(_Tile(latent, pixels, told, expected, matchings))
+            tracked = fields[0].at(latent, pixels)
+            if not tracked.observed.any():
+                continue
+            conditions = [self._condition(seen[:, *pixels], field.at(latent, pixels)) for field in fields]
+            expected = Expectation.average([expect(model, condition) for condition in conditions])
+            told = model.told(conditions[0], expected)
+            matchings = (
+                ProbabilityMatching(tracked.rate, tracked.observed, config.probability_matching),
+                SpectrumMatching(tracked.rate, tracked.observed, config.spectrum_matching),
+            )
+            self.tiles.append(_Tile(latent, pixels, told, expected, matchings))
 
-    def _condition(
-        self, context: Tensor, extrapolated: Tensor, observed: Tensor, *, history: Tensor | None
-    ) -> Condition:
+    def _fields(
+        self, context: NDArray[np.float32], moved: Extrapolation, pad: tuple[int, int, int, int]
+    ) -> _Fields:
+        """An extrapolation and its history, padded to whole tiles."""
+        config, history = self.model.config, None
+        if config.denoiser.merge_net.history:
+            history = motion_history(context, moved, config.scaling, self.reduction)
+            rows, columns = self.tiling.height // self.reduction, self.tiling.width // self.reduction
+            history = F.pad(history, (0, columns - history.shape[-1], 0, rows - history.shape[-2]))
+        rate = F.pad(torch.from_numpy(moved.rate), pad, value=float("nan"))
+        observed = F.pad(torch.from_numpy(moved.observed), pad, value=False)
+        return _Fields(rate, observed, history)
+
+    def _condition(self, context: Tensor, moved: _Fields) -> Condition:
         merge_net = self.model.config.denoiser.merge_net
         context = context.to(self.device)
         pixels = self.model.config.scaling.to_network(context.nan_to_num(nan=0.0))
@@ -104,10 +124,11 @@ class EnsembleSampler:
         )
         if not merge_net.extrapolation:
             return condition
-        coverage = F.avg_pool2d(observed[:, None].float(), self.reduction)
+        coverage = F.avg_pool2d(moved.observed[:, None].float(), self.reduction)
+        history = moved.history
         return replace(
             condition,
-            extrapolated_latent=self.model.encode(extrapolated.to(self.device))[None],
+            extrapolated_latent=self.model.encode(moved.rate.to(self.device))[None],
             extrapolated_coverage=coverage[None].to(self.device),
             extrapolated_history=None if history is None else history[None].to(self.device),
         )

@@ -26,7 +26,12 @@ FRAMES_AT_ONCE = 4
 
 
 def check_sampling(
-    autoencoder: AnyAutoencoderConfig, diffusion: DiffusionConfig, *, symmetric: bool, guidance: float
+    autoencoder: AnyAutoencoderConfig,
+    diffusion: DiffusionConfig,
+    *,
+    symmetric: bool,
+    both_motions: bool,
+    guidance: float,
 ) -> None:
     """Whether a model can be sampled so, see `ModelConfig`.
 
@@ -36,6 +41,8 @@ def check_sampling(
     turns = isinstance(autoencoder, BlockAutoencoderConfig) and autoencoder.turns
     if symmetric and not (turns and diffusion.target == "residual"):
         raise ValueError("symmetric needs a residual target and a block autoencoder whose latents turn")
+    if both_motions and diffusion.target != "residual":
+        raise ValueError("both_motions needs a residual target")
     if guidance != 1.0 and diffusion.prediction != "v_prediction":
         raise ValueError("guidance needs the prediction of v")
 
@@ -53,6 +60,8 @@ class ModelConfig(Config):
         residual_network: of a residual target (`ResidualTarget`); its regression alone where None.
         symmetric: in a forecast, what is expected of latents is averaged over the eight symmetries
             (`ssldm.nowcast.symmetry`); training takes it of windows as they lie.
+        both_motions: in a forecast, what is expected is averaged over extrapolations along the motion that
+            was tracked and along the mean of that and a second estimate (`ssldm.radar.motion`).
         guidance: in a forecast, weight w in v = v₀ + w (v_θ - v₀) of classifier-free guidance (Ho and
             Salimans 2022). Unconditional is the prediction for a target distributed as the noise is, v₀ = 0
             (`ssldm.diffusion.correlated_noise`). Below 1 the denoiser is trusted in part, so that new
@@ -79,6 +88,7 @@ class ModelConfig(Config):
     diffusion: DiffusionConfig
     residual_network: FrameNetworkConfig | None = None
     symmetric: bool = False
+    both_motions: bool = False
     guidance: NonNegativeFloat = 1.0
     inflation: NonNegativeFloat = 0.0
     probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
@@ -97,7 +107,13 @@ class ModelConfig(Config):
             raise ValueError("the expectation is that of a residual target")
         if self.residual_network is not None and not merge_net.history:
             raise ValueError("the network of a residual target needs the history")
-        check_sampling(self.autoencoder, self.diffusion, symmetric=self.symmetric, guidance=self.guidance)
+        check_sampling(
+            self.autoencoder,
+            self.diffusion,
+            symmetric=self.symmetric,
+            both_motions=self.both_motions,
+            guidance=self.guidance,
+        )
         return self
 
     @property

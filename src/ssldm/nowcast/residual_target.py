@@ -36,6 +36,12 @@ class Expectation:
         """The inverse of `standardise`."""
         return residual * self.scale + self.mean
 
+    @staticmethod
+    def average(expectations: Sequence["Expectation"]) -> "Expectation":
+        """Of several expectations of the same latents, means on average and scales geometrically."""
+        means, logs = zip(*((each.mean, each.scale.log()) for each in expectations), strict=True)
+        return Expectation(torch.stack(means).mean(dim=0), torch.stack(logs).mean(dim=0).exp())
+
 
 class ResidualTarget(nn.Module):
     """The residual (z - c m) / √(c s² + 1 - c), with a regression m and its error s. Ours, not the paper's.

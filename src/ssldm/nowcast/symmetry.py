@@ -26,12 +26,12 @@ def expected_by_symmetry(model: LatentDiffusion, condition: Condition) -> Expect
         model: whose latents turn with its frames (`ModelConfig.symmetric`).
         condition: of windows of any shape.
     """
-    means, logs = [], []
+    turned_back = []
     for symmetry, back in enumerate(_BACK):
         expected = model.expected(_turned_condition(model, condition, symmetry))
-        means.append(model.turn(expected.mean, back))
-        logs.append(model.turn_scale(expected.scale, back).log())
-    return Expectation(torch.stack(means).mean(dim=0), torch.stack(logs).mean(dim=0).exp())
+        mean, scale = model.turn(expected.mean, back), model.turn_scale(expected.scale, back)
+        turned_back.append(Expectation(mean, scale))
+    return Expectation.average(turned_back)
 
 
 def _turned_condition(model: LatentDiffusion, condition: Condition, symmetry: int) -> Condition:

@@ -98,14 +98,16 @@ def advect(field: FloatArray, motion: NDArray[np.float32], steps: int) -> FloatA
     return np.asarray(moved)
 
 
-def extrapolate(context: FloatArray, steps: int) -> Extrapolation:
+def extrapolate(context: FloatArray, steps: int, motion: NDArray[np.float32] | None = None) -> Extrapolation:
     """Move the last context frame for ``steps`` steps along the motion of the context.
 
     Args:
         context: ``(t, h, w)`` in mm/h, NaN unobserved, equal steps.
         steps: number of lead frames.
+        motion: ``(2, h, w)`` in pixels a step; that of `estimate_motion` where None.
     """
-    motion = estimate_motion(context)
+    if motion is None:
+        motion = estimate_motion(context)
     unobserved = np.isnan(context).any(axis=0)
     rate = advect(np.nan_to_num(context[-1], nan=0.0), motion, steps)
     # Outside the domain the advection itself gives NaN.

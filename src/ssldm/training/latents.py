@@ -118,6 +118,7 @@ def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
         diffusion=preset.diffusion,
         residual_network=preset.residual_network,
         symmetric=preset.symmetric,
+        both_motions=preset.both_motions,
         guidance=preset.guidance,
         inflation=preset.inflation,
         probability_matching=preset.probability_matching,

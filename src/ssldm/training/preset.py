@@ -187,6 +187,7 @@ class Preset(Config):
     residual_training: ResidualTrainingConfig = ResidualTrainingConfig()
     denoiser_training: DenoiserTrainingConfig
     symmetric: bool = False
+    both_motions: bool = False
     guidance: NonNegativeFloat = 1.0
     inflation: NonNegativeFloat = 0.0
     probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
@@ -203,7 +204,13 @@ class Preset(Config):
             raise ValueError(
                 "denoiser_training.turned needs a block autoencoder with frequencies alike in y and x"
             )
-        check_sampling(self.autoencoder, self.diffusion, symmetric=self.symmetric, guidance=self.guidance)
+        check_sampling(
+            self.autoencoder,
+            self.diffusion,
+            symmetric=self.symmetric,
+            both_motions=self.both_motions,
+            guidance=self.guidance,
+        )
         return self
 
 
