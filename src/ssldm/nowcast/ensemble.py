@@ -95,11 +95,17 @@ class EnsembleSampler:
             conditions = [self._condition(seen[:, *pixels], field.at(latent, pixels)) for field in fields]
             expected = Expectation.average([expect(model, condition) for condition in conditions])
             told = model.told(conditions[0], expected)
-            matchings = (
-                ProbabilityMatching(tracked.rate, tracked.observed, config.probability_matching),
-                SpectrumMatching(tracked.rate, tracked.observed, config.spectrum_matching),
-            )
-            self.tiles.append(_Tile(latent, pixels, told, expected, matchings))
+            self.tiles.append(_Tile(latent, pixels, told, expected, self._matchings(tracked)))
+
+    def _matchings(self, moved: _Fields) -> tuple[Callable[[Tensor], Tensor], ...]:
+        """Those that change anything: what they take of an extrapolation is not for nothing."""
+        rates, spectrum = self.model.config.probability_matching, self.model.config.spectrum_matching
+        matchings: list[Callable[[Tensor], Tensor]] = []
+        if rates.power > 0.0:
+            matchings.append(ProbabilityMatching(moved.rate, moved.observed, rates))
+        if spectrum.power > 0.0:
+            matchings.append(SpectrumMatching(moved.rate, moved.observed, spectrum))
+        return tuple(matchings)
 
     def _fields(
         self, context: NDArray[np.float32], moved: Extrapolation, pad: tuple[int, int, int, int]

@@ -51,8 +51,6 @@ class ProbabilityMatching:
 
     def __call__(self, rate: Tensor) -> Tensor:
         """A member ``(t, h, w)`` in mm/h."""
-        if self.power == 0.0:
-            return rate
         at = _steps_above(rate).flatten(1)
         # Of each step of the member's, the lowest of the extrapolation's up to which as much lies.
         target = torch.searchsorted(self.wanted, _shares_up_to(at, self.counts)).clamp_min(1)

@@ -62,8 +62,6 @@ class SpectrumMatching:
 
     def __call__(self, rate: Tensor) -> Tensor:
         """A member ``(t, h, w)`` in mm/h."""
-        if self.power == 0.0:
-            return rate
         found = self.waves.power(_transform(np.where(self.counts, rate.numpy(), 0.0)))
         ratio = (self.wanted + _NO_POWER) / (found + _NO_POWER)
         gain = np.clip(ratio ** (0.5 * self.power), _LEAST_GAIN, _MOST_GAIN).astype(np.float32)
