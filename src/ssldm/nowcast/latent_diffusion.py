@@ -25,38 +25,11 @@ from ssldm.nowcast.spectrum_matching import SpectrumMatchingConfig
 FRAMES_AT_ONCE = 4
 
 
-def check_sampling(
-    autoencoder: AnyAutoencoderConfig,
-    diffusion: DiffusionConfig,
-    *,
-    symmetric: bool,
-    both_motions: bool,
-    guidance: float,
-) -> None:
-    """Whether a model can be sampled so, see `ModelConfig`.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    turns = isinstance(autoencoder, BlockAutoencoderConfig) and autoencoder.turns
-    if symmetric and not (turns and diffusion.target == "residual"):
-        raise ValueError("symmetric needs a residual target and a block autoencoder whose latents turn")
-    if both_motions and diffusion.target != "residual":
-        raise ValueError("both_motions needs a residual target")
-    if guidance != 1.0 and diffusion.prediction != "v_prediction":
-        raise ValueError("guidance needs the prediction of v")
-
-
-class ModelConfig(Config):
-    """Everything needed to forecast with some weights, and what they were trained for.
+class ModelParts(Config):
+    """What a model is made of and how a forecast uses it, whatever the data.
 
     Attributes:
-        name: identifier of the weights.
-        context_frames, lead_frames: T_in and T_out.
-        step_minutes: time step of the training data.
-        pixel_size: smallest and largest pixel of the training data, in metres.
-        training_size: side of the training windows in pixels; larger domains are tiled.
-        training_data: what it was trained on, in words.
+        scaling, autoencoder, denoiser, diffusion: see there.
         residual_network: of a residual target (`ResidualTarget`); its regression alone where None.
         symmetric: in a forecast, what is expected of latents is averaged over the eight symmetries
             (`ssldm.nowcast.symmetry`); training takes it of windows as they lie.
@@ -74,14 +47,6 @@ class ModelConfig(Config):
             are drawn towards the extrapolated after sampling.
     """
 
-    name: str
-    context_frames: int = 4
-    lead_frames: int = 16
-    step_minutes: float = 5.0
-    pixel_size: tuple[float, float] = (1000.0, 2000.0)
-    training_size: int = 256
-    training_data: tuple[str, ...] = ()
-    versions: dict[str, str] = Field(default_factory=dict)
     scaling: IntensityScaling
     autoencoder: AnyAutoencoderConfig
     denoiser: AnyDenoiserConfig
@@ -93,6 +58,41 @@ class ModelConfig(Config):
     inflation: NonNegativeFloat = 0.0
     probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
     spectrum_matching: SpectrumMatchingConfig = SpectrumMatchingConfig()
+
+    @model_validator(mode="after")
+    def _forecast_is_possible(self) -> Self:
+        turns = isinstance(self.autoencoder, BlockAutoencoderConfig) and self.autoencoder.turns
+        residual = self.diffusion.target == "residual"
+        if self.symmetric and not (turns and residual):
+            raise ValueError("symmetric needs a residual target and a block autoencoder whose latents turn")
+        if self.both_motions and not residual:
+            raise ValueError("both_motions needs a residual target")
+        if self.guidance != 1.0 and self.diffusion.prediction != "v_prediction":
+            raise ValueError("guidance needs the prediction of v")
+        return self
+
+
+class ModelConfig(ModelParts):
+    """Everything needed to forecast with some weights, and what they were trained for.
+
+    Attributes:
+        name: identifier of the weights.
+        context_frames, lead_frames: T_in and T_out.
+        step_minutes: time step of the training data.
+        pixel_size: smallest and largest pixel of the training data, in metres.
+        training_size: side of the training windows in pixels; larger domains are tiled.
+        training_data: what it was trained on, in words.
+        versions: of the packages that it was trained with.
+    """
+
+    name: str
+    context_frames: int = 4
+    lead_frames: int = 16
+    step_minutes: float = 5.0
+    pixel_size: tuple[float, float] = (1000.0, 2000.0)
+    training_size: int = 256
+    training_data: tuple[str, ...] = ()
+    versions: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -107,13 +107,6 @@ class ModelConfig(Config):
             raise ValueError("the expectation is that of a residual target")
         if self.residual_network is not None and not merge_net.history:
             raise ValueError("the network of a residual target needs the history")
-        check_sampling(
-            self.autoencoder,
-            self.diffusion,
-            symmetric=self.symmetric,
-            both_motions=self.both_motions,
-            guidance=self.guidance,
-        )
         return self
 
     @property

@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 
 from ssldm.errors import ConfigurationError
-from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig, ModelParts
 from ssldm.nowcast.motion_history import motion_history
 from ssldm.nowcast.weights_folder import weights_hash
 from ssldm.radar.windows import WindowIndex
@@ -112,17 +112,7 @@ def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
         training_size=preset.window.size,
         training_data=tuple(described),
         versions={package: version(package) for package in ("ssldm", "torch", "diffusers")},
-        scaling=preset.scaling,
-        autoencoder=preset.autoencoder,
-        denoiser=preset.denoiser,
-        diffusion=preset.diffusion,
-        residual_network=preset.residual_network,
-        symmetric=preset.symmetric,
-        both_motions=preset.both_motions,
-        guidance=preset.guidance,
-        inflation=preset.inflation,
-        probability_matching=preset.probability_matching,
-        spectrum_matching=preset.spectrum_matching,
+        **{part: getattr(preset, part) for part in ModelParts.model_fields},
     )
 
 

@@ -7,20 +7,15 @@ from typing import Annotated, Any, Literal, Self
 
 import xarray as xr
 import yaml
-from pydantic import Field, NonNegativeFloat, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
-from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
-from ssldm.nn.any_denoiser import AnyDenoiserConfig
 from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
-from ssldm.nn.frame_network import FrameNetworkConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
-from ssldm.nowcast.latent_diffusion import check_sampling
-from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
-from ssldm.nowcast.spectrum_matching import SpectrumMatchingConfig
+from ssldm.nowcast.latent_diffusion import ModelParts
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
@@ -174,24 +169,15 @@ class UNetTrainingConfig(Config):
     optimisation: OptimisationConfig = OptimisationConfig(steps=2000, batch_size=4)
 
 
-class Preset(Config):
-    """A model, see `ssldm.nowcast.latent_diffusion.ModelConfig`, its training, and the U-Net beside it."""
+class Preset(ModelParts):
+    """A model, its training, and the U-Net beside it."""
 
-    window: WindowConfig = WindowConfig()
     scaling: IntensityScaling = IntensityScaling()
-    autoencoder: AnyAutoencoderConfig
-    autoencoder_training: AutoencoderTrainingConfig
-    denoiser: AnyDenoiserConfig
     diffusion: DiffusionConfig = DiffusionConfig()
-    residual_network: FrameNetworkConfig | None = None
+    window: WindowConfig = WindowConfig()
+    autoencoder_training: AutoencoderTrainingConfig
     residual_training: ResidualTrainingConfig = ResidualTrainingConfig()
     denoiser_training: DenoiserTrainingConfig
-    symmetric: bool = False
-    both_motions: bool = False
-    guidance: NonNegativeFloat = 1.0
-    inflation: NonNegativeFloat = 0.0
-    probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
-    spectrum_matching: SpectrumMatchingConfig = SpectrumMatchingConfig()
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
 
@@ -204,13 +190,6 @@ class Preset(Config):
             raise ValueError(
                 "denoiser_training.turned needs a block autoencoder with frequencies alike in y and x"
             )
-        check_sampling(
-            self.autoencoder,
-            self.diffusion,
-            symmetric=self.symmetric,
-            both_motions=self.both_motions,
-            guidance=self.guidance,
-        )
         return self
 
 
