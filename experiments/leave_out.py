@@ -18,15 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from study import HERE, TRAIN, VALIDATION, Options, one_thread, resumable, schedule, shipped_autoencoder
 
-from ssldm.nowcast.weights_folder import write_weights
 from ssldm.training.autoencoder_weights import MODEL
 from ssldm.training.latent_cache import LatentCache
-from ssldm.training.latent_data import LatentData, singles, targets
 from ssldm.training.latents import Latents, build_latents
-from ssldm.training.optimisation import fit
 from ssldm.training.preset import Preset, load_preset
-from ssldm.training.residual_data import CroppedCache
-from ssldm.training.residual_module import ResidualModule
+from ssldm.training.run import prepare_target
 from ssldm.training.series import open_series
 
 FOLDS = (
@@ -62,20 +58,10 @@ class _Without(LatentCache):
 
 def train(preset: Preset, latents: Latents, products: Sequence[int], out: Path) -> None:
     """Train the small network alone without some products; `out/model` leaves its denoiser unused."""
-    if (out / MODEL).exists():
-        return
-    cache = _Without(latents.train, products)
     model = latents.model.config.model_copy(update={"guidance": 0.0}).build()
     model.load_state_dict(latents.model.state_dict())
-    if model.residual is None or model.noise is None:
-        raise ValueError("expected a preset with a residual target and correlated noise")
-    model.residual.fit(singles(cache, model.latent_mean.device))
-    model.noise.measure(targets(model, singles(cache, model.latent_mean.device)))
-    config = preset.residual_training
-    data = LatentData(config.optimisation, CroppedCache(cache, config, model), latents.validation)
-    fit(ResidualModule(preset, model), data, config.optimisation, out, resume=resumable(out))
-    model.noise.measure(targets(model, singles(cache, model.latent_mean.device)))
-    write_weights(out / MODEL, model.config, model.state_dict())
+    others = Latents(model, _Without(latents.train, products), latents.validation)
+    prepare_target(preset, others, out, resume=resumable(out))
 
 
 def score(archive: Path, model: Path, out: Path, windows: int) -> dict[str, float]:

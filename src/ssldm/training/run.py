@@ -101,7 +101,7 @@ def train_denoiser(
         preset, train, validation, autoencoder, latents or out / "latents", name=out.name, progress=progress
     )
     model = found.model
-    _prepare_target(preset, found, out / "residual", resume=resume)
+    prepare_target(preset, found, out / "residual", resume=resume)
     module = DenoiserModule(preset, model, out / "pictures")
 
     def export() -> None:
@@ -118,7 +118,7 @@ def train_denoiser(
     return out / MODEL
 
 
-def _prepare_target(preset: Preset, latents: Latents, out: Path, *, resume: bool) -> None:
+def prepare_target(preset: Preset, latents: Latents, out: Path, *, resume: bool) -> None:
     """Fit what the denoiser's target departs from, and measure the noise; or take what a run has of them.
 
     With a network of the residual target this is a training of its own; `out/model` then holds the model
