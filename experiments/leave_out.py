@@ -12,6 +12,7 @@ import argparse
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,11 +37,11 @@ FOLDS = (
 class _Rows:
     """Some rows of an array on disk, read when asked for."""
 
-    def __init__(self, array: NDArray, rows: NDArray) -> None:
+    def __init__(self, array: NDArray[Any], rows: NDArray[np.intp]) -> None:
         self.array, self.rows = array, rows
         self.shape = (len(rows), *array.shape[1:])
 
-    def __getitem__(self, n: int) -> NDArray:
+    def __getitem__(self, n: int) -> Any:
         return self.array[self.rows[n]]
 
 
@@ -49,10 +50,11 @@ class _Without(LatentCache):
 
     def __init__(self, cache: LatentCache, products: Sequence[int]) -> None:
         rows = np.flatnonzero(~np.isin(cache.arrays["product"], products))
-        self.arrays = {
+        arrays: dict[str, Any] = {
             name: array[rows] if array.ndim == 1 else _Rows(array, rows)
             for name, array in cache.arrays.items()
         }
+        self.arrays = arrays
         self.length = len(rows)
 
 
@@ -90,8 +92,10 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=800, help="of all archives together")
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--score-windows", type=int, default=6, help="of each event left out")
-    parser.add_argument("--runs", type=Path, default=HERE.parent / "runs")
+    parser.add_argument("--data", type=Path, default=HERE.parent / "../shared/data", help="radar files")
+    parser.add_argument("--runs", type=Path, default=HERE.parent / "runs", help="archives and trainings")
     given = parser.parse_args()
+    subprocess.run([HERE / "archives.sh", given.data, given.runs], check=True)
     options = Options(
         budget=0.0, seeds=(0,), archives=given.runs / "archives", out=given.runs / "leave-out",
         results=HERE / "leave_out", workers=1, preset="small",

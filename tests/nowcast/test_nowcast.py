@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from ssldm.nowcast.dataset import open_nowcast, write_nowcast
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.nowcaster import InputDepartsFromTraining, Nowcaster
 from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
+from ssldm.nowcast.reach import within_reach
 from ssldm.nowcast.spectrum_matching import SpectrumMatchingConfig
 from ssldm.nowcast.tiling import Blend, Tiling
 from ssldm.radar.motion import extrapolate
@@ -35,6 +37,7 @@ def tiny_model(
     guidance: float = 1.0,
     matching: float = 0.0,
     spectrum: float = 0.0,
+    reach: float | None = None,
 ) -> LatentDiffusion:
     preset = load_preset("tiny", ["diffusion.prediction=v_prediction"])
     model = ModelConfig(
@@ -49,6 +52,7 @@ def tiny_model(
         inflation=inflation,
         probability_matching=ProbabilityMatchingConfig(power=matching),
         spectrum_matching=SpectrumMatchingConfig(power=spectrum),
+        reach=reach,
     ).build()
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
@@ -138,16 +142,24 @@ def test_inflated_members_lie_farther_apart_the_later_the_more(storm: xr.DataArr
 
 
 def test_without_guidance_the_denoiser_is_not_heard(storm: xr.DataArray) -> None:
+    calls: list[int] = []
+
+    def started(count: int) -> Callable[[], None]:
+        calls.append(count)
+        return lambda: None
+
     def forecast(guidance: float, *, trained: bool) -> np.ndarray:
         model = tiny_model(guidance=guidance)
         if not trained:
             for parameter in model.denoiser.parameters():
                 torch.nn.init.zeros_(parameter)
-        return rate(Nowcaster(model, "tiny test", device="cpu").nowcast(storm, members=2, steps=2))
+        nowcaster = Nowcaster(model, "tiny test", device="cpu")
+        return rate(nowcaster.nowcast(storm, members=2, steps=2, on_start=started))
 
     np.testing.assert_array_equal(forecast(0.0, trained=True), forecast(1.0, trained=False))
     full, half, none = (forecast(guidance, trained=True) for guidance in (1.0, 0.5, 0.0))
     assert np.nanmean(np.abs(full - none)) > np.nanmean(np.abs(half - none)) > 0.0
+    assert calls[0] == calls[-1] == 0 < min(calls[1:-1])
 
 
 def test_matched_members_rain_as_hard_as_what_is_extrapolated(storm: xr.DataArray) -> None:
@@ -175,6 +187,31 @@ def test_members_are_as_rough_as_what_is_extrapolated(storm: xr.DataArray) -> No
     wanted = float(np.nanmean(np.square(np.diff(moved, axis=-1))))
     assert steps(0.0) > 3.0 * wanted
     assert steps(1.0) < 0.5 * steps(0.0)
+
+
+def test_the_last_frames_speckle_makes_matched_members_rougher(storm: xr.DataArray) -> None:
+    """It counts in the spectrum that they are drawn to, though it is not moved on."""
+    nowcaster = Nowcaster(tiny_model(training_size=128, matching=1.0, spectrum=1.0), "tiny", device="cpu")
+
+    def steps(last_frame: xr.DataArray) -> float:
+        frames = xr.concat([storm[:-1], last_frame], "time")
+        forecast = rate(nowcaster.nowcast(frames, members=2, steps=2))
+        return float(np.nanmean(np.square(np.diff(forecast, axis=-1))))
+
+    speckled = storm[-1:].copy()
+    speckled[0, 1::6, 1::6] += 20.0 * (storm[0, 1::6, 1::6] == 0.0)
+    assert (remove_speckle(speckled.values) == storm[-1:].values).mean() > 0.99
+    assert steps(speckled) > 1.2 * steps(storm[-1:])
+
+
+def test_members_are_dry_where_rain_cannot_have_come(storm: xr.DataArray) -> None:
+    near, anywhere = (
+        rate(Nowcaster(tiny_model(reach=reach), "tiny", device="cpu").nowcast(storm, members=2, steps=2))
+        for reach in (3.0, None)
+    )
+    allowed = within_reach([extrapolate(remove_speckle(storm.values), LEAD).rate], 3.0)
+    assert (anywhere > 0.0)[:, ~allowed].any()
+    np.testing.assert_array_equal(near, np.where(allowed | np.isnan(anywhere), anywhere, 0.0))
 
 
 def test_forecasts_tell_models_of_the_same_weights_apart(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from ssldm.nowcast.spectrum_matching import SpectrumMatching, SpectrumMatchingCo
 FULL = SpectrumMatchingConfig(power=1.0)
 SHAPE = (2, 96, 160)
 ALL = torch.ones(SHAPE, dtype=torch.bool)
+NONE = torch.zeros(SHAPE[1:])
 
 
 def rough(gain: float, *, seed: int = 0) -> torch.Tensor:
@@ -39,24 +40,46 @@ def with_interpolation_undone(rate: torch.Tensor) -> torch.Tensor:
 def test_too_rough_a_member_is_smoothed_by_the_power(strength: float, expected: float) -> None:
     wanted = rough(1.0)
     matching = SpectrumMatching(
-        with_interpolation_undone(wanted), ALL, SpectrumMatchingConfig(power=strength)
+        with_interpolation_undone(wanted), ALL, NONE, SpectrumMatchingConfig(power=strength)
     )
     matched = matching(rough(1.5, seed=1))
     assert power(matched, 11.0, 4.0) / power(wanted, 11.0, 4.0) == pytest.approx(expected, rel=0.1)
 
 
 def test_too_smooth_a_member_is_sharpened_a_little() -> None:
-    wanted, smooth = rough(3.0), rough(1.0, seed=1)
-    matched = SpectrumMatching(with_interpolation_undone(wanted), ALL, FULL)(smooth)
-    assert power(matched, 11.0, 4.0) / power(smooth, 11.0, 4.0) == pytest.approx(1.25**2, rel=0.03)
+    wanted, smooth = rough(4.0), rough(1.0, seed=1)
+    matched = SpectrumMatching(with_interpolation_undone(wanted), ALL, NONE, FULL)(smooth)
+    assert power(matched, 11.0, 4.0) / power(smooth, 11.0, 4.0) == pytest.approx(1.6**2, rel=0.03)
+
+
+def speckle() -> torch.Tensor:
+    """Lone pixels of 2 mm/h, one in fifty."""
+    return 2.0 * torch.from_numpy(np.random.default_rng(2).uniform(size=SHAPE[1:]) < 0.02).float()
+
+
+def test_speckle_counts_with_what_is_extrapolated() -> None:
+    member = rough(1.0)
+    moved = with_interpolation_undone(member)
+    matched = SpectrumMatching(moved, ALL, speckle(), FULL)(member)
+    added = power(speckle()[None], 6.0, 4.0) * len(member) / power(member, 6.0, 4.0)
+    assert power(matched, 6.0, 4.0) / power(member, 6.0, 4.0) == pytest.approx(1.0 + added, rel=0.05)
+    assert added > 0.2
+
+
+def test_speckle_counts_where_it_can_be_observed() -> None:
+    seen = ALL.clone()
+    seen[1, :, 80:] = False
+    first, second = SpectrumMatching(torch.zeros(SHAPE), seen, speckle(), FULL).wanted
+    np.testing.assert_allclose(second, 0.5 * first)
+    assert first.min() > 0.0
 
 
 def test_long_waves_and_the_mean_stay() -> None:
     member = rough(2.0, seed=1)
-    matched = SpectrumMatching(rough(1.0), ALL, FULL)(member)
+    matched = SpectrumMatching(rough(1.0), ALL, NONE, FULL)(member)
     assert power(matched, 1e9, 50.0) == pytest.approx(power(member, 1e9, 50.0), rel=0.03)
     torch.testing.assert_close(matched.mean(dim=(1, 2)), member.mean(dim=(1, 2)))
-    alike = SpectrumMatching(with_interpolation_undone(member), ALL, FULL)(member)
+    alike = SpectrumMatching(with_interpolation_undone(member), ALL, NONE, FULL)(member)
     torch.testing.assert_close(alike, member, atol=1e-3, rtol=0.0)
 
 
@@ -68,13 +91,15 @@ def test_what_interpolation_took_is_given_back() -> None:
     for part, axis in zip(parts, (1, 2), strict=True):
         moved = (1.0 - part) * moved + part * moved.roll(1, axis)
     assert power(moved, 5.0, 3.5) < 0.75 * 40 * power(field, 5.0, 3.5)
-    matched = SpectrumMatching(moved, torch.ones_like(moved, dtype=torch.bool), FULL)(field.expand_as(moved))
+    matched = SpectrumMatching(moved, torch.ones_like(moved, dtype=torch.bool), NONE, FULL)(
+        field.expand_as(moved)
+    )
     assert power(matched, 5.0, 3.5) == pytest.approx(40 * power(field, 5.0, 3.5), rel=0.1)
 
 
 def test_dry_pixels_stay_dry_and_nothing_is_negative() -> None:
     member = (rough(2.0, seed=1) - 10.5).clamp_min(0.0)
-    matched = SpectrumMatching((rough(1.0) - 10.5).clamp_min(0.0), ALL, FULL)(member)
+    matched = SpectrumMatching((rough(1.0) - 10.5).clamp_min(0.0), ALL, NONE, FULL)(member)
     assert (matched[member == 0.0] == 0.0).all()
     assert matched.min() == 0.0
     assert (matched > 0.0).float().mean() > 0.9 * (member > 0.0).float().mean()
@@ -86,14 +111,16 @@ def test_unobserved_pixels_count_for_nothing() -> None:
     wanted, unknown = rough(1.0), rough(1.0)
     unknown[..., 100:] = float("nan")
     member = rough(2.0, seed=1)
-    expected = SpectrumMatching(wanted, observed, FULL)(member)
-    torch.testing.assert_close(SpectrumMatching(unknown, observed, FULL)(member), expected)
+    expected = SpectrumMatching(wanted, observed, NONE, FULL)(member)
+    torch.testing.assert_close(SpectrumMatching(unknown, observed, NONE, FULL)(member), expected)
 
 
 def test_without_rain_all_stays_finite() -> None:
     member, dry = rough(1.0, seed=1), torch.zeros(SHAPE)
-    assert SpectrumMatching(member, ALL, FULL)(dry).abs().max() == 0.0
-    nothing = SpectrumMatching(dry, torch.zeros_like(ALL), FULL)(member)
+    assert SpectrumMatching(member, ALL, NONE, FULL)(dry).abs().max() == 0.0
+    nothing = SpectrumMatching(dry, torch.zeros_like(ALL), NONE, FULL)(member)
     assert nothing.isfinite().all()
-    tiny = SpectrumMatching(torch.ones(1, 8, 8), torch.ones(1, 8, 8, dtype=torch.bool), FULL)
+    tiny = SpectrumMatching(
+        torch.ones(1, 8, 8), torch.ones(1, 8, 8, dtype=torch.bool), torch.zeros(8, 8), FULL
+    )
     assert tiny(torch.ones(1, 8, 8)).isfinite().all()

@@ -16,6 +16,7 @@ from ssldm.nn.merge_net import Condition
 from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.motion_history import motion_history
 from ssldm.nowcast.probability_matching import ProbabilityMatching
+from ssldm.nowcast.reach import within_reach
 from ssldm.nowcast.residual_target import Expectation
 from ssldm.nowcast.spectrum_matching import SpectrumMatching
 from ssldm.nowcast.symmetry import expected_by_symmetry
@@ -66,9 +67,16 @@ class EnsembleSampler:
         model: in evaluation mode, on its device.
         context: rain rate ``(t_in, H, W)`` in mm/h, NaN unobserved.
         moved: its extrapolation to ``t_out`` lead times; tiles without any observed are skipped.
+        speckle: rain rate ``(H, W)`` that was taken from the last frame of the context, none where None.
     """
 
-    def __init__(self, model: LatentDiffusion, context: NDArray[np.float32], moved: Extrapolation) -> None:
+    def __init__(
+        self,
+        model: LatentDiffusion,
+        context: NDArray[np.float32],
+        moved: Extrapolation,
+        speckle: NDArray[np.float32] | None = None,
+    ) -> None:
         self.model = model
         self.device = model.latent_mean.device
         self.dtype = next(model.denoiser.parameters()).dtype
@@ -84,7 +92,10 @@ class EnsembleSampler:
         ways = [moved]
         if config.both_motions:
             ways.append(extrapolate(context, config.lead_frames, mean_motion(context, moved.motion)))
+        reach, rates = config.reach, [way.rate for way in ways]
+        self.near = None if reach is None else torch.from_numpy(within_reach(rates, reach))
         seen = F.pad(torch.from_numpy(context), pad, value=float("nan"))
+        lost = F.pad(torch.from_numpy(np.zeros_like(context[-1]) if speckle is None else speckle), pad)
         fields = [self._fields(context, way, pad) for way in ways]
         expect = expected_by_symmetry if config.symmetric else LatentDiffusion.expected
         self.tiles = []
@@ -95,16 +106,16 @@ class EnsembleSampler:
             conditions = [self._condition(seen[:, *pixels], field.at(latent, pixels)) for field in fields]
             expected = Expectation.average([expect(model, condition) for condition in conditions])
             told = model.told(conditions[0], expected)
-            self.tiles.append(_Tile(latent, pixels, told, expected, self._matchings(tracked)))
+            self.tiles.append(_Tile(latent, pixels, told, expected, self._matchings(tracked, lost[pixels])))
 
-    def _matchings(self, moved: _Fields) -> tuple[Callable[[Tensor], Tensor], ...]:
+    def _matchings(self, moved: _Fields, speckle: Tensor) -> tuple[Callable[[Tensor], Tensor], ...]:
         """Those that change anything: what they take of an extrapolation is not for nothing."""
         rates, spectrum = self.model.config.probability_matching, self.model.config.spectrum_matching
         matchings: list[Callable[[Tensor], Tensor]] = []
         if rates.power > 0.0:
             matchings.append(ProbabilityMatching(moved.rate, moved.observed, rates))
         if spectrum.power > 0.0:
-            matchings.append(SpectrumMatching(moved.rate, moved.observed, spectrum))
+            matchings.append(SpectrumMatching(moved.rate, moved.observed, speckle, spectrum))
         return tuple(matchings)
 
     def _fields(
@@ -168,6 +179,8 @@ class EnsembleSampler:
 
     def calls(self, members: int, steps: int) -> int:
         """How often the denoiser will be called."""
+        if self.model.config.guidance == 0.0:
+            return 0
         return -(-members // MEMBER_BATCH) * steps * len(self.tiles)
 
     def _targets(
@@ -182,6 +195,8 @@ class EnsembleSampler:
         latent_tiling = self.tiling.scaled(self.reduction)
 
         def predict(noisy: Tensor, timestep: Tensor) -> Tensor:
+            if config.guidance == 0.0:
+                return torch.zeros_like(noisy)
             blend = Blend(latent_tiling, tuple(noisy.shape[:-2]))
             for tile in self.tiles:
                 condition = tile.condition.map(lambda x: x.to(self.dtype).expand(len(noisy), *x.shape[1:]))
@@ -204,4 +219,5 @@ class EnsembleSampler:
             for matching in tile.matchings:
                 rate = matching(rate)
             blend.add(tile.pixels, rate)
-        return self.model.config.scaling.set_dry(blend.result()[:, : self.size[0], : self.size[1]])
+        rate = blend.result()[:, : self.size[0], : self.size[1]]
+        return self.model.config.scaling.set_dry(rate if self.near is None else rate * self.near)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -45,6 +45,8 @@ class ModelParts(Config):
             1999).
         probability_matching, spectrum_matching: how the members' rain rates, and then their power spectrum,
             are drawn towards the extrapolated after sampling.
+        reach: pixels a lead frame that a member's rain may be from the extrapolated, beyond which it is dry
+            (`ssldm.nowcast.reach`); anywhere where None.
     """
 
     scaling: IntensityScaling
@@ -58,6 +60,7 @@ class ModelParts(Config):
     inflation: NonNegativeFloat = 0.0
     probability_matching: ProbabilityMatchingConfig = ProbabilityMatchingConfig()
     spectrum_matching: SpectrumMatchingConfig = SpectrumMatchingConfig()
+    reach: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _forecast_is_possible(self) -> Self:

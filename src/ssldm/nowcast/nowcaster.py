@@ -127,9 +127,10 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         self._warn_of_departures(context, step)
         frames = self._lead_frames(lead_time, step)
         values = remove_speckle(context.values)
+        speckle = np.nan_to_num(context.values[-1] - values[-1])
         moved = extrapolate(values, self.config.lead_frames)
         with torch.inference_mode():
-            ensemble = EnsembleSampler(self.model, values, moved)
+            ensemble = EnsembleSampler(self.model, values, moved, speckle)
             advance = on_start(ensemble.calls(members, steps))
             rate = np.stack(
                 [

@@ -8,9 +8,10 @@ opposite one), and P and P_ext the mean power of the member and of the extrapola
 
     r ← max(0, C⁻¹ g(λ) C r),    g(λ) = (P_ext / P)^(p/2) from 4 to 32 pixels,
 
-shorter waves as at 4 pixels, longer ones as they are. Linear interpolation between pixels has taken from the
-extrapolation, on average over where it falls, all but (2 + cos 2πf)/3 of the power of frequency f along each
-axis; that is given back. What is dry stays dry, and a frame keeps its mean.
+shorter waves as at 4 pixels, longer ones as they are. P_ext counts what the extrapolation has lost. Linear
+interpolation between pixels has taken, on average over where it falls, all but (2 + cos 2πf)/3 of the power
+of frequency f along each axis; that is given back. Speckle has been taken from what is moved on, but a radar
+will show as much of it elsewhere; its power is added. What is dry stays dry, and a frame keeps its mean.
 """
 
 from functools import lru_cache
@@ -24,11 +25,10 @@ from torch import Tensor
 
 from ssldm.config import Config
 
-# Wavelengths in pixels between which the spectrum is matched, two bands an octave, and the bounds of g. Above
-# one it stays small: what is amplified most is the member's own noise.
+# Wavelengths in pixels between which the spectrum is matched, two bands an octave, and the bounds of g.
 _SHORTEST, _LONGEST = 4.0, 32.0
 _BANDS = 1 + round(2.0 * np.log2(_LONGEST / _SHORTEST))
-_LEAST_GAIN, _MOST_GAIN = 0.4, 1.25
+_LEAST_GAIN, _MOST_GAIN = 0.4, 1.6
 # In (mm/h)²: power that counts as none.
 _NO_POWER = 1e-6
 
@@ -49,16 +49,21 @@ class SpectrumMatching:
     Args:
         extrapolated: ``(t, h, w)`` in mm/h; NaN counts for nothing.
         observed: ``(t, h, w)``, where the spectra are taken; all else is dry to them.
+        speckle: of the last observed frame, not in the extrapolation, ``(h, w)`` in mm/h.
         config: how far.
     """
 
-    def __init__(self, extrapolated: Tensor, observed: Tensor, config: SpectrumMatchingConfig) -> None:
+    def __init__(
+        self, extrapolated: Tensor, observed: Tensor, speckle: Tensor, config: SpectrumMatchingConfig
+    ) -> None:
         self.power = config.power
         self.counts = (observed & extrapolated.isfinite()).numpy()
         height, width = self.counts.shape[-2:]
         self.waves = _waves(height, width)
         coefficients = _transform(np.where(self.counts, extrapolated.nan_to_num(nan=0.0).numpy(), 0.0))
+        share = self.counts.mean(axis=(-2, -1), dtype=np.float64)[:, None]
         self.wanted = self.waves.power(coefficients / self.waves.interpolated)
+        self.wanted += share * self.waves.power(_transform(speckle[None].numpy()))
 
     def __call__(self, rate: Tensor) -> Tensor:
         """A member ``(t, h, w)`` in mm/h."""
