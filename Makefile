@@ -13,7 +13,7 @@ demo: $(INSTALLED)  ## Forecast a simulated storm with the shipped weights.
 	$(BIN)/ssldm demo --out demo
 
 test: check  ## Format, lint, types, import arrows, docs, tests.
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadfile
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
