@@ -90,7 +90,7 @@ def observations_of(source: xr.DataArray | xr.Dataset, options: ReadOptions) -> 
         data, y, x = data.transpose(times.dims[0], x, y), x, y
     found = rates_of(data, dataset, times, options)
     place = placement(data, dataset, y, x)
-    when = utc_times(times.values)
+    when = utc_times(times.to_index())
     order = np.argsort(when, kind="stable")
     rate = found.rate.isel({y: place.rows, x: place.columns})
     if (order[1:] < order[:-1]).any():

@@ -132,7 +132,7 @@ def _minutes(data: xr.DataArray, dataset: xr.Dataset, times: xr.DataArray) -> fl
         return _one_period(ends - starts)
     if "start_time" in dataset.variables:
         starts = utc_times(dataset["start_time"].values)
-        return _one_period(utc_times(times.values) - starts)
+        return _one_period(utc_times(times.to_index()) - starts)
     in_words = _period_in_words(data)
     if times.size < 2:
         if in_words is None:
@@ -141,7 +141,7 @@ def _minutes(data: xr.DataArray, dataset: xr.Dataset, times: xr.DataArray) -> fl
                 "found one frame"
             )
         return in_words
-    step = float(regular_step(np.sort(utc_times(times.values))) / np.timedelta64(1, "m"))
+    step = float(regular_step(np.sort(utc_times(times.to_index()))) / np.timedelta64(1, "m"))
     if in_words is not None and abs(in_words / step - 1.0) > 0.05:
         raise ObservationError(
             f"expected amounts of the time step, {step:g} min, or bounds of time, found {data.name!r}, "

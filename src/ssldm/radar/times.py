@@ -1,8 +1,8 @@
 """Times of frames: what can be a time, and the step between frames that are not quite regular.
 
-Times are kept to the second. Frames are regular where every step between them departs from one nominal step
-by at most a tenth of it (`JITTER`). A nominal step is a multiple of half a minute where the mean step lies
-within a twentieth (`ROUNDING`) of one, else the mean step itself.
+Times are kept to the second. Frames are regular where no time departs by more than a twentieth of the step
+(`JITTER`) from times of one step. The nominal step is the multiple of half a minute that lies within a
+fortieth (`ROUNDING`) of the mean step, else the mean step itself.
 """
 
 from typing import Any
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 
-JITTER = 0.1
-ROUNDING = 0.05
+JITTER = 0.05
+ROUNDING = 0.025
 _ROUND_SECONDS = 30
+_SAME = np.timedelta64(30, "s")
 _SECOND = np.timedelta64(1, "s")
 # Of cftime: calendars whose dates are those of everybody.
 _CIVIL = {"standard", "gregorian", "proleptic_gregorian"}
@@ -79,15 +80,16 @@ def usual_step(times: NDArray[np.datetime64]) -> np.timedelta64:
         raise ObservationError(f"expected at least two frames to know the time step, found {len(times)}")
     steps = np.sort(np.diff(times))
     # Of each step, those that differ from it by jitter alone.
-    first = np.searchsorted(steps, (1.0 - JITTER) * steps.astype(np.float64), side="left")
-    end = np.searchsorted(steps, (1.0 + JITTER) * steps.astype(np.float64), side="right")
+    lengths = steps.astype(np.float64)
+    first = np.searchsorted(lengths, (1.0 - 2.0 * JITTER) * lengths, side="left")
+    end = np.searchsorted(lengths, (1.0 + 2.0 * JITTER) * lengths, side="right")
     most = int(np.argmax(end - first))
     return nominal_step(steps[first[most] : end[most]].mean())
 
 
 def is_step(steps: NDArray[np.timedelta64], step: np.timedelta64) -> NDArray[np.bool_]:
-    """Whether steps are the nominal one, but for jitter."""
-    return np.abs(steps / step - 1.0) <= JITTER
+    """Whether steps are the nominal one, but for the jitter of both their ends."""
+    return np.asarray(np.abs(steps / step - 1.0) <= 2.0 * JITTER)
 
 
 def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
@@ -102,11 +104,22 @@ def regular_step(times: NDArray[np.datetime64]) -> np.timedelta64:
     if len(times) < 2:
         raise ObservationError(f"expected at least two frames to know the time step, found {len(times)}")
     steps = np.diff(times)
-    step = nominal_step(steps.mean())
-    if is_step(steps, step).all():
-        return step
+    departures = (times - times[0]) / steps.mean() - np.arange(len(times))
+    if np.ptp(departures) <= 2.0 * JITTER:
+        return nominal_step(steps.mean())
     found = ", ".join(dict.fromkeys(minutes_of(each) for each in np.unique(steps)))
     raise ObservationError(f"expected frames of equal step, found steps of {found} minutes")
+
+
+def coinciding(one: NDArray[np.datetime64], other: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """Those times of one that another has too, within half a minute; both in order."""
+    after = np.searchsorted(other, one).clip(1, max(len(other) - 1, 1))
+    if not len(other):
+        return one[:0]
+    nearest = np.minimum(
+        np.abs(one - other[after - 1]), np.abs(one - other[np.minimum(after, len(other) - 1)])
+    )
+    return np.asarray(one[nearest < _SAME])
 
 
 def minutes_of(step: np.timedelta64) -> str:
