@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ssldm.errors import ObservationError
+from ssldm.errors import NoDataError, ObservationError
 
 Source = str | Path | Sequence[str | Path]
 
@@ -70,7 +70,7 @@ def resolve(source: Source) -> list[Item]:
     for part in parts:
         found = _remote(str(part)) if "://" in str(part) else _local(Path(part))
         if not found:
-            raise ObservationError(f"expected radar files, found nothing at {part}")
+            raise NoDataError(f"expected radar files, found nothing at {part}")
         items += found
     if not items:
         raise ObservationError("expected radar files, found an empty list")
