@@ -9,12 +9,20 @@ class ObservationError(SsldmError):
     """Observations that cannot be read or do not fit together."""
 
 
+class NoDataError(ObservationError):
+    """Nothing to forecast from: no files, too few frames, frames that are too old, or nothing observed."""
+
+
 class ModelError(SsldmError):
     """Weights or a configuration that cannot be loaded."""
 
 
 class ConfigurationError(SsldmError):
     """A preset or an override that does not describe a valid configuration."""
+
+
+class InputRepaired(UserWarning):
+    """Something in the input was passed over or made good; the forecast goes on."""
 
 
 class NotGeoreferenced(UserWarning):
