@@ -1,6 +1,6 @@
 """`open_radar`: files of a radar product as observations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import cast

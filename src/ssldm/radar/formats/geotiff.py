@@ -10,17 +10,21 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.cf import observations_of
 from ssldm.radar.formats.geotiff_tags import Statements, period_of, statements_of, time_of
 from ssldm.radar.formats.protocol import ReadOptions, check_frame
-from ssldm.radar.units import ZRRelation
+from ssldm.radar.from_xarray import observations_of
+from ssldm.radar.units import ZRRelation, quantity_of
 
 NAME = "geotiff"
 MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # ODIM's quantities have units of their own; GeoTIFFs made of ODIM files name the quantity alone.
 _ODIM_UNITS = {"RATE": "mm h-1", "ACRR": "mm", "DBZH": "dBZ"}
 _RAIN_NAME = re.compile(r"rain|precip|reflectivity|dbz", re.IGNORECASE)
-_RAIN_UNIT = re.compile(r"dbz|mm|kg\s*m|\bin(ch)?\b", re.IGNORECASE)
+_STANDARD_NAMES = {
+    "rate": "rainfall_rate",
+    "amount": "precipitation_amount",
+    "reflectivity": "equivalent_reflectivity_factor",
+}
 
 
 def recognise(_: Path, head: bytes) -> bool:
@@ -38,23 +42,28 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
 
     with rasterio.open(path, driver="GTiff") as file:
         band, said = _rain_band(file)
-        unit = _unit(said)
+        unit, standard_name = _unit(said)
         check_frame(file.shape)
         time = time_of(said, path)
         values, dry = _values(file, band, said)
         axes, grid_mapping = _axes(file)
     reversed_axes = tuple(slice(None, None, -1 if down else 1) for down in (axes[0][1], axes[1][1]))
     dataset = xr.Dataset(
-        {"precipitation": (("time", *(axis.name for axis, _ in axes)), values[None], {"units": unit})},
+        {
+            "precipitation": (
+                ("time", *(axis.name for axis, _ in axes)),
+                values[None],
+                {"units": unit, "standard_name": standard_name},
+            )
+        },
         coords={"time": [time], **{str(axis.name): axis for axis, _ in axes}},
         attrs={"title": said.first("prodname", "title") or f"GeoTIFF {said.quantity} in {unit}"},
     )
-    dataset["precipitation"].attrs["standard_name"] = _standard_name(unit)
     if grid_mapping:
         dataset["crs"] = ((), 0, {"crs_wkt": grid_mapping})
         dataset["precipitation"].attrs["grid_mapping"] = "crs"
     extra: dict[str, Any] = {}
-    if (period := period_of(said, time)) is not None and _standard_name(unit) == "precipitation_amount":
+    if (period := period_of(said, time)) is not None and standard_name == _STANDARD_NAMES["amount"]:
         dataset["start_time"] = time - period
         extra = {"accumulation_minutes": float(period / np.timedelta64(1, "m"))}
     data = observations_of(dataset, _with_stated_relation(options, said))
@@ -79,30 +88,26 @@ def _is_rain(said: Statements) -> bool:
     return (
         said.quantity in _ODIM_UNITS
         or bool(_RAIN_NAME.search(said.quantity))
-        or bool(_RAIN_UNIT.search(said.unit))
+        or quantity_of(said.unit) is not None
     )
 
 
-def _unit(said: Statements) -> str:
+def _unit(said: Statements) -> tuple[str, str]:
+    """The unit of a band, and the CF standard name of what has such."""
     name = said.first("standard_name")
     if name and not _RAIN_NAME.search(name):
         raise ObservationError(f"expected a rain rate, an amount or a reflectivity, found {name}")
-    if said.unit:
-        return said.unit
-    if said.quantity in _ODIM_UNITS:
-        return _ODIM_UNITS[said.quantity]
-    raise ObservationError(
-        "expected the unit of the band (its unit type, a tag units, or a quantity of "
-        f"{', '.join(_ODIM_UNITS)}), found {said.quantity or 'nothing'}"
-    )
-
-
-def _standard_name(unit: str) -> str:
-    """A name that goes with the unit: the file may have its own or none."""
-    if "dbz" in unit.lower():
-        return "equivalent_reflectivity_factor"
-    per_time = re.search(r"/\s*[\d.]*\s*(h|min|s|d)|\b(h|hr|hour|min|s|d)(\^|\*\*)?-1", unit)
-    return "rainfall_rate" if per_time else "precipitation_amount"
+    unit = said.unit or _ODIM_UNITS.get(said.quantity, "")
+    if not unit:
+        raise ObservationError(
+            "expected the unit of the band (its unit type, a tag units, or a quantity of "
+            f"{', '.join(_ODIM_UNITS)}), found {said.quantity or 'nothing'}"
+        )
+    if (quantity := quantity_of(unit)) is None:
+        raise ObservationError(
+            f"expected units of a rate (mm h-1), an amount (mm) or reflectivity (dBZ), found {unit!r}"
+        )
+    return unit, _STANDARD_NAMES[quantity.kind]
 
 
 def _with_stated_relation(options: ReadOptions, said: Statements) -> ReadOptions:
