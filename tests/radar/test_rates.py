@@ -112,12 +112,17 @@ def sums(minutes: int, **attributes: object) -> xr.Dataset:
     return data
 
 
-def test_sums_are_taken_over_the_bounds_of_time_however_often_they_come() -> None:
-    for minutes in (5, 60):
+def test_sums_are_taken_over_the_bounds_of_time_and_refused_where_these_overlap() -> None:
+    for minutes in (1, 5, 60):
         data = sums(minutes)
-        np.testing.assert_allclose(open_radar(data).values, 6.0 * 60.0 / minutes)
-        data["time"].attrs["bounds"] = "time_bnds"
-        np.testing.assert_allclose(open_radar(data).values, 6.0 * 60.0 / minutes)
+        for named in (False, True):
+            if named:
+                data["time"].attrs["bounds"] = "time_bnds"
+            if minutes <= 5:
+                np.testing.assert_allclose(open_radar(data).values, 6.0 * 60.0 / minutes)
+            else:
+                with pytest.raises(ObservationError, match="sums over 60 minutes every 5 minutes"):
+                    open_radar(data)
     mixed = sums(60)
     mixed["time_bnds"][0, 0] -= np.timedelta64(5, "m")
     with pytest.raises(ObservationError, match="found 60, 65 minutes"):
