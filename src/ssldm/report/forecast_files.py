@@ -14,6 +14,7 @@ from ssldm.nowcast.dataset import open_nowcast
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import NAME, pixel_size, time_step
 from ssldm.report.contestants import Forecaster, digest
+from ssldm.verification.member_groups import PAIR
 
 
 @dataclass(frozen=True)
@@ -154,4 +155,5 @@ def _forecast(name: str, files_at: _FilesAt, context: xr.DataArray, lead_frames:
     found = _matching(files_at, context, lead_frames)
     if found is None:
         raise ObservationError(f"{name}: no forecast from {context['time'].values[-1]} UTC on this grid")
-    return found[[NAME]].transpose("member", "lead_time", "y", "x").load()
+    names = [NAME, *({PAIR} & set(found.variables))]  # some tools turn the coordinate into a variable
+    return found[names].transpose("member", "lead_time", "y", "x").load()
