@@ -29,7 +29,8 @@ from ssldm.nowcast.dataset import write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.isolation import process_pool
 from ssldm.radar.observations import NAME
-from ssldm.report.contestants import Contestant, Forecaster, code_identity, digest
+from ssldm.report.code_identity import code_identity, digest
+from ssldm.report.contestants import Contestant, Forecaster
 from ssldm.verification.comparison import compare
 from ssldm.verification.member_groups import groups_of
 from ssldm.verification.perceptual import Perceptual
@@ -155,7 +156,13 @@ class Worker:
         """What statistics depend on beside the forecasts."""
         perceptual = self.plan.perceptual
         networks = perceptual.identity() if perceptual else {}
-        return self.plan.protocol.model_dump(), networks, code_identity("verification")
+        code = code_identity(
+            __name__,
+            "ssldm.verification.comparison",
+            "ssldm.verification.perceptual",
+            "ssldm.verification.member_groups",
+        )
+        return self.plan.protocol.model_dump(), networks, code
 
     def _asked(self, data: xr.DataArray) -> tuple[str, int, int]:
         """All that a forecast depends on beside the contestant."""
