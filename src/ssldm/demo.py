@@ -10,6 +10,7 @@ from ssldm.radar.observations import NAME
 from ssldm.radar.simulation import simulate
 from ssldm.verification.baselines import BASELINES, BaselineName, Setting
 from ssldm.verification.comparison import compare
+from ssldm.verification.member_groups import groups_of
 from ssldm.verification.statistics import Protocol
 from ssldm.verification.table import all_scores, tidy_table
 
@@ -23,11 +24,13 @@ def run_demo(
     nowcaster = Nowcaster.from_pretrained("small")
     config = nowcaster.config
     storm = simulate(config.context_frames + config.lead_frames, seed=seed, step_minutes=config.step_minutes)
-    context = storm.isel(time=slice(0, config.context_frames))
+    context, truth = (
+        storm.isel(time=part) for part in (slice(config.context_frames), slice(config.context_frames, None))
+    )
     forecast = nowcaster.nowcast(context, members=members, seed=seed, on_start=on_start)
     setting = Setting.of(context, lead_frames=config.lead_frames, members=members, seed=seed)
     forecasts = {config.name: forecast[NAME].values} | {name: BASELINES[name](setting) for name in _BASELINES}
-    statistics = compare(forecasts, storm.isel(time=slice(config.context_frames, None)), Protocol())
+    statistics = compare(forecasts, truth, Protocol(), groups={config.name: groups_of(forecast)})
     table = tidy_table(all_scores({name: part.expand_dims("event") for name, part in statistics.items()}))
     with replacing(out / "scores.csv") as aside:
         table.to_csv(aside, index=False)

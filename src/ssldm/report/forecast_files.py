@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,11 @@ from ssldm.errors import ObservationError
 from ssldm.nowcast.dataset import open_nowcast
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import NAME, pixel_size, time_step
-from ssldm.report.contestants import Forecaster, digest
+from ssldm.report.code_identity import code_identity, digest
+from ssldm.verification.member_groups import PAIR
+
+if TYPE_CHECKING:
+    from ssldm.report.contestants import Forecaster
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,12 @@ class FileContestant:
         return cls(name, files)
 
     def identity(self) -> dict[str, str | int]:
-        """Names, sizes and times of change of the files."""
+        """Names, sizes and times of change of the files, and how they are read."""
         states = [(file, Path(file).stat()) for file in self.files]
         listed = [(file, state.st_size, state.st_mtime_ns) for file, state in states]
-        return {"files": digest(listed)}
+        return {"files": digest(listed), **code_identity(__name__, __name__)}
 
-    def load(self) -> Forecaster:
+    def load(self) -> "Forecaster":
         """Look up the reference times."""
         return partial(_forecast, self.name, self._files_at())
 
@@ -154,4 +159,5 @@ def _forecast(name: str, files_at: _FilesAt, context: xr.DataArray, lead_frames:
     found = _matching(files_at, context, lead_frames)
     if found is None:
         raise ObservationError(f"{name}: no forecast from {context['time'].values[-1]} UTC on this grid")
-    return found[[NAME]].transpose("member", "lead_time", "y", "x").load()
+    names = [NAME, *({PAIR} & set(found.variables))]  # some tools turn the coordinate into a variable
+    return found[names].transpose("member", "lead_time", "y", "x").load()
