@@ -236,6 +236,20 @@ def matched(archive: Path, folder: Path, lead_frames: int = 4) -> list[Window]:
     return list(prepare(plan, SELECTION, reference=None, command="").windows)
 
 
+def test_files_whose_times_are_rounded_are_found_all_the_same(archives: list[Path], tmp_path: Path) -> None:
+    forecasts_of(archives[0], tmp_path / "exact")
+    for path in sorted((tmp_path / "exact").glob("**/*.nc")):
+        dataset = open_nowcast(path).load()
+        jitter = np.timedelta64(300, "us")
+        moved = dataset.assign_coords(
+            lead_time=dataset["lead_time"] - jitter,
+            forecast_reference_time=dataset["forecast_reference_time"] + jitter,
+        )
+        moved.to_netcdf(tmp_path / path.name, engine="h5netcdf")
+        path.unlink()
+    assert len(matched(archives[0], tmp_path)) > 0
+
+
 def test_files_of_another_place_or_without_one_are_not_taken(archives: list[Path], tmp_path: Path) -> None:
     forecasts_of(archives[0], tmp_path / "here")
     assert len(matched(archives[0], tmp_path / "here")) == 3

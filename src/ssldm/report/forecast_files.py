@@ -14,6 +14,7 @@ from ssldm.errors import ObservationError
 from ssldm.nowcast.dataset import open_nowcast
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import NAME, pixel_size, time_step
+from ssldm.radar.times import utc_times
 from ssldm.report.code_identity import code_identity, digest
 from ssldm.verification.member_groups import PAIR
 
@@ -72,7 +73,7 @@ class FileContestant:
         for file in self.files:
             dataset = _checked(file)
             members.setdefault(dataset.sizes["member"], file)
-            time = np.datetime64(dataset["forecast_reference_time"].values.item(), "ns")
+            (time,) = utc_times(dataset["forecast_reference_time"].values)
             found.setdefault(time, []).append((file, dataset))
         if len(members) > 1:
             sizes = ", ".join(f"{count} in {file}" for count, file in sorted(members.items()))
@@ -101,7 +102,10 @@ def _checked(file: str) -> xr.Dataset:
         steps = np.diff(dataset[axis].values)
         if not ((steps > 0).all() or (steps < 0).all()):
             raise ObservationError(f"{file}: expected {axis} in rising or falling order")
-    return dataset
+    # To the second: files may hold fractions of an hour or a day.
+    second = np.timedelta64(1, "s")
+    whole = (np.round(lead.values / second) * second).astype("timedelta64[ns]")
+    return dataset.assign_coords(lead_time=("lead_time", whole))
 
 
 def _matching(files_at: _FilesAt, context: xr.DataArray, lead_frames: int) -> xr.Dataset | None:
