@@ -19,3 +19,7 @@ class ConfigurationError(SsldmError):
 
 class NotGeoreferenced(UserWarning):
     """A grid whose place on the map is not known; forecasts work, maps do not."""
+
+
+class OutputError(SsldmError):
+    """An output that cannot be written where, or as what, it is asked for."""

@@ -64,7 +64,8 @@ def save_validation_picture(path: Path, observed: NDArray[np.float32], members: 
         for column, time in enumerate(times):
             draw(axes[row, column], rate[time], *rain_colours())
             axes[row, column].set_title(f"{label}, frame {time + 1}", fontsize=7)
-    figure.savefig(path, dpi=80)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=80)
 
 
 class _Panels:
@@ -200,7 +201,5 @@ def plot_archive(series: "Sequence[ArchiveInfo]", path: Path) -> None:
         right.set_xticks(classes, [f"≥ {edge:g}" for edge in INTENSITIES], fontsize=7)
         right.set_xlabel("mm/h", fontsize=8)
         right.set_title(f"share of observed pixels; {info.wet_fraction:.1%} wet", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    figure.savefig(partial, dpi=110)
-    partial.replace(path)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110)
