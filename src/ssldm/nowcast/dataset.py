@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.atomic import check_folder_output, check_output, replacing_folder
+from ssldm.atomic import check_folder_output, check_output
 from ssldm.errors import ObservationError, OutputError
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.nowcast.accessor import members_of
@@ -170,8 +170,10 @@ def write_nowcast(dataset: xr.Dataset, path: Path | str) -> None:
     whole = placed(dataset)
     try:
         if _format_of(path) == ZARR:
-            with replacing_folder(path, _is_store) as aside:
-                whole.to_zarr(aside, encoding=zarr_encoding(whole), zarr_format=2, consolidated=True)
+            from ssldm.zarr_output import replacing_zarr
+
+            with replacing_zarr(path, _is_store) as store:
+                whole.to_zarr(store, encoding=zarr_encoding(whole), zarr_format=2, consolidated=True)
         else:
             with replacing_hdf5(path) as file:
                 whole.to_netcdf(file, engine="h5netcdf", encoding=netcdf_encoding(whole))
