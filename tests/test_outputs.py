@@ -105,9 +105,14 @@ def test_a_symbolic_link_stays_and_what_it_leads_to_is_replaced(there: bool, tmp
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), replacing(path) as aside:
-        aside.write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with replacing(path) as aside:
+            aside.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
     assert path.read_text() == "old"
 
@@ -146,7 +151,7 @@ def test_folders_are_made_and_those_that_cannot_be_are_told_of_before_anything_i
     assert not (tmp_path / "a").exists()
     fill(tmp_path / "a" / "b" / "x")
     for check in (check_output, lambda path: check_nowcast_output(path.with_suffix(".zarr"))):
-        with pytest.raises(OutputError, match="expected a folder at .*b/x, found a file"):
+        with pytest.raises(OutputError, match=r"expected a folder at .*b/x, found a file"):
             check(tmp_path / "a" / "b" / "x" / "y" / "z")
     if os.geteuid():  # the superuser writes anywhere
         (tmp_path / "a").chmod(0o500)

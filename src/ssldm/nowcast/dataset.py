@@ -12,7 +12,7 @@ from ssldm.atomic import check_folder_output, check_output
 from ssldm.errors import ObservationError, OutputError
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.nowcast.accessor import members_of
-from ssldm.nowcast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, zarr_encoding
+from ssldm.nowcast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, with_lead_bounds, zarr_encoding
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import ATTRIBUTES, NAME
 from ssldm.radar.sources import ZARR_MARKS
@@ -201,12 +201,9 @@ def open_nowcast(path: Path | str) -> xr.Dataset:
         members_of(dataset)
     except ObservationError as error:
         raise ObservationError(f"{path}: {error}") from error
-    if LEAD_BOUNDS in dataset and not np.issubdtype(dataset[LEAD_BOUNDS].dtype, np.timedelta64):
-        # CF leaves the units to the coordinate, and xarray looks for them only beside dates.
-        dataset[LEAD_BOUNDS] = (dataset[LEAD_BOUNDS] * 60e9).round().astype("timedelta64[ns]")
     if GRID_MAPPING in dataset.coords:
         dataset[GRID_MAPPING].attrs.pop("GeoTransform", None)  # not that of what will be selected
-    return dataset
+    return with_lead_bounds(dataset)
 
 
 def _format_of(path: Path) -> str:

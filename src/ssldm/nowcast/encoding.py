@@ -17,7 +17,6 @@ _POSITION = {"_FillValue": None}
 _OF_NAME: Encoding = {
     NAME: {"_FillValue": np.float32(np.nan)},
     "lead_time": _MINUTES,
-    LEAD_BOUNDS: _MINUTES,
     "valid_time": _SINCE,
     "forecast_reference_time": _SINCE,
     **dict.fromkeys(("x", "y", "lat", "lon"), _POSITION),
@@ -28,11 +27,23 @@ _LARGE = (NAME, "lat", "lon")
 def placed(dataset: xr.Dataset) -> xr.Dataset:
     """A copy with ``lat``, ``lon`` and what GDAL asks for, as far as x, y and their projection are known."""
     copy = dataset.drop_encoding().assign_coords(latitude_longitude(dataset))
+    if LEAD_BOUNDS in copy and np.issubdtype(copy[LEAD_BOUNDS].dtype, np.timedelta64):
+        # CF leaves the units to the coordinate, and xarray does so only beside dates.
+        copy[LEAD_BOUNDS] = copy[LEAD_BOUNDS] / np.timedelta64(1, "m")
+        copy[LEAD_BOUNDS].encoding = {"_FillValue": None, "coordinates": None}
     if GRID_MAPPING in copy.coords:
         copy[NAME].attrs["grid_mapping"] = GRID_MAPPING
         copy[GRID_MAPPING].attrs.pop("GeoTransform", None)
         copy[GRID_MAPPING].attrs |= geotransform(copy)
     return copy
+
+
+def with_lead_bounds(dataset: xr.Dataset) -> xr.Dataset:
+    """What was read, with the bounds of the lead time as times."""
+    if LEAD_BOUNDS not in dataset or not np.issubdtype(dataset[LEAD_BOUNDS].dtype, np.floating):
+        return dataset
+    bounds = (dataset[LEAD_BOUNDS] * 60e9).round().astype("timedelta64[ns]")
+    return dataset.assign({LEAD_BOUNDS: bounds})
 
 
 def netcdf_encoding(dataset: xr.Dataset) -> Encoding:
