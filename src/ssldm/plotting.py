@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.atomic import replacing
+from ssldm.atomic import check_output, replacing
 from ssldm.errors import ObservationError
 from ssldm.radar.observations import NAME
 from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, stamp
@@ -43,9 +43,11 @@ def plot_nowcast(
 
     Raises:
         ObservationError: a file name of another kind.
+        OutputError: a place that no file can be written to.
     """
     if path.suffix not in FORMATS:
         raise ObservationError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
+    check_output(path)
     panels = _Panels(forecast, observations, threshold, min(members, forecast.sizes["member"]))
     with replacing(path) as aside:
         if path.suffix == ".png":
@@ -185,11 +187,13 @@ def plot_archive(series: "Sequence[ArchiveInfo]", path: Path) -> None:
 
     Raises:
         ObservationError: a file name of another kind.
+        OutputError: a place that no file can be written to.
     """
     from ssldm.radar.archive_info import INTENSITIES
 
     if path.suffix != ".png":
         raise ObservationError(f"{path}: expected a name ending in .png")
+    check_output(path)
     figure, axes = panel_grid(len(series), 2, 4.0)
     colour_map, norm = rain_colours()
     for (left, right), info in zip(axes, series, strict=True):
