@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssldm.atomic import replacing
+from ssldm.atomic import check_output, replacing
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.nowcast.nowcaster import Nowcaster, OnStart
 from ssldm.plotting import plot_nowcast
@@ -20,7 +20,13 @@ _BASELINES: tuple[BaselineName, ...] = ("persistence", "extrapolation")
 def run_demo(
     out: Path, *, members: int, seed: int, on_start: OnStart = lambda _: lambda: None
 ) -> dict[str, float]:
-    """Write forecast, pictures and scores into ``out``; returns CRPS in mm/h by contestant."""
+    """Write forecast, pictures and scores into ``out``; returns CRPS in mm/h by contestant.
+
+    Raises:
+        OutputError: the folder, or a file of the demonstration in it, cannot be written to.
+    """
+    for name in ("nowcast.nc", "nowcast.gif", "nowcast.png", "scores.csv"):
+        check_output(out / name)
     nowcaster = Nowcaster.from_pretrained("small")
     config = nowcaster.config
     storm = simulate(config.context_frames + config.lead_frames, seed=seed, step_minutes=config.step_minutes)

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.atomic import replacing
+from ssldm.atomic import check_output, replacing
 from ssldm.errors import ObservationError
 from ssldm.observed_beside import ObservedBeside
 from ssldm.radar.observations import NAME
@@ -43,9 +43,11 @@ def plot_nowcast(
 
     Raises:
         ObservationError: a file name of another kind, or observations on another grid.
+        OutputError: a place that no file can be written to.
     """
     if path.suffix not in FORMATS:
         raise ObservationError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
+    check_output(path)
     panels = _Panels(forecast, observations, threshold, min(members, forecast.sizes["member"]))
     with replacing(path) as aside:
         if path.suffix == ".png":
@@ -64,7 +66,8 @@ def save_validation_picture(path: Path, observed: NDArray[np.float32], members: 
         for column, time in enumerate(times):
             draw(axes[row, column], rate[time], *rain_colours())
             axes[row, column].set_title(f"{label}, frame {time + 1}", fontsize=7)
-    figure.savefig(path, dpi=80)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=80)
 
 
 class _Panels:
@@ -178,11 +181,13 @@ def plot_archive(series: Sequence["ArchiveInfo"], path: Path) -> None:
 
     Raises:
         ObservationError: a file name of another kind.
+        OutputError: a place that no file can be written to.
     """
     from ssldm.radar.archive_info import INTENSITIES
 
     if path.suffix != ".png":
         raise ObservationError(f"{path}: expected a name ending in .png")
+    check_output(path)
     figure, axes = panel_grid(len(series), 2, 4.0)
     colour_map, norm = rain_colours()
     for (left, right), info in zip(axes, series, strict=True):
@@ -194,7 +199,5 @@ def plot_archive(series: Sequence["ArchiveInfo"], path: Path) -> None:
         right.set_xticks(classes, [f"≥ {edge:g}" for edge in INTENSITIES], fontsize=7)
         right.set_xlabel("mm/h", fontsize=8)
         right.set_title(f"share of observed pixels; {info.wet_fraction:.1%} wet", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    figure.savefig(partial, dpi=110)
-    partial.replace(path)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110)

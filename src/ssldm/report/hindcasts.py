@@ -23,8 +23,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
+from ssldm.hdf5_output import replacing_hdf5
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.isolation import process_pool
@@ -184,8 +184,8 @@ class Worker:
         statistics = compare(forecasts, truth, self.plan.protocol, self.plan.perceptual, groups)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
         tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(asked)}), **parts})
-        with replacing(self.plan.statistics_path(window)) as aside:
-            tree.to_netcdf(aside, engine="h5netcdf")
+        with replacing_hdf5(self.plan.statistics_path(window)) as file:
+            tree.to_netcdf(file, engine="h5netcdf")
 
     def _hindcast(
         self, contestant: Contestant, window: Window, context: xr.DataArray, made_of: str
