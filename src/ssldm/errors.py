@@ -17,5 +17,9 @@ class ConfigurationError(SsldmError):
     """A preset or an override that does not describe a valid configuration."""
 
 
+class UnverifiedHeads(UserWarning):
+    """A number of attention heads that weights are taken to be of, though they do not tell."""
+
+
 class NotGeoreferenced(UserWarning):
     """A grid whose place on the map is not known; forecasts work, maps do not."""

@@ -22,7 +22,8 @@ from ssldm.radar.splits import check_disjoint
 from ssldm.training.adversary import Adversary, AdversaryConfig
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.optimisation import precision_of
-from ssldm.training.preset import PRESETS, load_preset
+from ssldm.training.preset import load_preset
+from ssldm.training.preset_file import PRESETS
 from ssldm.training.run import train_autoencoder, train_denoiser, train_unet
 from ssldm.training.series import open_splits
 from ssldm.verification.perceptual import LPIPS, Perceptual
@@ -63,7 +64,7 @@ def test_misspelt_overrides_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="expected a preset"):
         load_preset("gigantic")
     block = "autoencoder={kind: block, latent_channels: 4}"
-    with pytest.raises(ConfigurationError, match="needs scaling of kind power, found reflectivity"):
+    with pytest.raises(ConfigurationError, match=r"needs scaling\.kind=power, found reflectivity"):
         load_preset("tiny", [block, "scaling.kind=reflectivity"])
     with pytest.raises(ConfigurationError, match="turned needs a block autoencoder"):
         load_preset("tiny", ["denoiser_training.turned=true"])

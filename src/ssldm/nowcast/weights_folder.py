@@ -50,7 +50,7 @@ def read_config(folder: Path, kind: type[C]) -> C:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ModelError(f"{folder}: not a model's configuration ({first_fault(error)})") from error
+        raise ModelError(f"{folder}: not a model's configuration ({first_fault(error, kind)})") from error
 
 
 def load_weights(module: nn.Module, folder: Path) -> None:
