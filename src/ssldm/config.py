@@ -51,6 +51,8 @@ def first_fault(error: ValidationError, config: type[Config]) -> str:
             key, fault = f"{key}.kind", _not_among(context["expected_tags"], context["tag"])
         case "model_type" | "model_attributes_type":
             fault = f"expected a section of keys, found {found!r}"
+        case "too_short":
+            fault = f"expected at least {context['min_length']} of them, found {found!r}"
         case _:
             fault = f"{first['msg'].replace('Input should be', 'expected')}, found {found!r}"
     return f"{key}: {fault}" if key else fault

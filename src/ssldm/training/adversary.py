@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.nn.patch_discriminator import PatchDiscriminator, hinge_loss
+from ssldm.nn.patch_discriminator import LEAST_PATCHES, PatchDiscriminator, hinge_loss
 
 _LARGEST_WEIGHT = 1e4
 
@@ -27,6 +27,11 @@ class AdversaryConfig(Config):
     width: int = Field(default=32, gt=0, multiple_of=8)
     layers: PositiveInt = 2
     learning_rate: PositiveFloat = 4e-4
+
+    @property
+    def least_side(self) -> int:
+        """Of frames in pixels, so that the discriminator sees a patch."""
+        return int(LEAST_PATCHES * 2**self.layers)
 
 
 class Adversary(nn.Module):

@@ -128,9 +128,15 @@ class AutoencoderTrainingConfig(Config):
 
     @model_validator(mode="after")
     def _loss_can_be_taken(self) -> Self:
-        if self.lpips and self.lpips_network is None:
+        if self.lpips and not (self.lpips_network and self.lpips_network.is_file()):
+            found = self.lpips_network or "none"
             raise ValueError(
-                f"lpips={self.lpips:g} needs lpips_network, the path of its TorchScript, found none"
+                f"lpips={self.lpips:g} needs lpips_network, the path of its TorchScript, found {found}"
+            )
+        if self.adversary.weight and self.crop < (least := self.adversary.least_side):
+            raise ValueError(
+                f"adversary.layers={self.adversary.layers} need a crop of at least {least} pixels, "
+                f"found {self.crop}"
             )
         if self.crop < self.loss.window:
             raise ValueError(f"expected loss.window of at most crop={self.crop}, found {self.loss.window}")
