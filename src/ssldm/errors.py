@@ -9,6 +9,10 @@ class ObservationError(SsldmError):
     """Observations that cannot be read or do not fit together."""
 
 
+class NoDataError(ObservationError):
+    """Nothing to forecast from: no files, too few frames, frames that are too old, or nothing observed."""
+
+
 class ModelError(SsldmError):
     """Weights or a configuration that cannot be loaded."""
 
@@ -19,6 +23,10 @@ class ConfigurationError(SsldmError):
 
 class UnverifiedHeads(UserWarning):
     """A number of attention heads that weights are taken to be of, though they do not tell."""
+
+
+class InputRepaired(UserWarning):
+    """Something in the input was passed over or made good; the forecast goes on."""
 
 
 class NotGeoreferenced(UserWarning):

@@ -222,11 +222,22 @@ def test_forecasts_tell_models_of_the_same_weights_apart(tmp_path: Path) -> None
     assert len(sources) == 2
 
 
-def test_a_shorter_forecast_is_the_beginning_of_the_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
-    whole, half = (
-        rate(nowcaster.nowcast(storm, members=1, steps=1, lead_time=lead)) for lead in (None, "10min")
+def test_only_the_lead_frames_asked_for_are_computed(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    frames: list[int] = []
+    hook = nowcaster.model.denoiser.register_forward_pre_hook(
+        lambda _, given: frames.append(given[0].shape[1])
     )
+    forecast = nowcaster.nowcast(storm, members=1, steps=1, lead_time="10min")
+    hook.remove()
+    assert set(frames) == {2}
+    assert forecast.sizes["lead_time"] == 2
+    # Without a denoiser, which sees all frames together, the beginning of the longer forecast.
+    heedless = Nowcaster(tiny_model(guidance=0.0), "tiny", device="cpu")
+    whole, half = (rate(heedless.nowcast(storm, members=1, lead_time=lead)) for lead in (None, "10min"))
     np.testing.assert_array_equal(half, whole[:, :2])
+
+
+def test_lead_times_that_are_no_frames_are_refused(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
     for wrong in ("7min", "25min", "soon"):
         with pytest.raises(ObservationError, match="expected a lead time"):
             nowcaster.nowcast(storm, members=1, steps=1, lead_time=wrong)

@@ -1,17 +1,23 @@
 """Commands, and how every failure ends: exit status 2 and one line on standard error."""
 
+import errno
+import os
 import sys
 import warnings
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 
-from ssldm.errors import SsldmError
+from ssldm.errors import ConfigurationError, NoDataError, SsldmError
 
 # Typer brings its own click in some versions: the base of all errors in the arguments, wherever it lives.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 _COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "plot", "model")
+_USAGE, _NO_DATA, _DAMAGED, _RESOURCES = 2, 3, 4, 5
+_INTERRUPTED = 130
+_SHORT_OF = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO}
 
 
 def _app() -> typer.Typer:
@@ -20,30 +26,80 @@ def _app() -> typer.Typer:
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback(invoke_without_command=True)(_global_options)
     for name in _COMMANDS:
         import_module(f"ssldm.cli.{name}").register(app)
     return app
 
 
+def _global_options(
+    context: typer.Context,
+    detailed_exitcode: Annotated[
+        bool,
+        typer.Option(
+            "--detailed-exitcode",
+            envvar="SSLDM_DETAILED_EXITCODE",
+            help="Tell failures apart by exit status: 2 usage, 3 no or late data, 4 damaged or unfit files, "
+            "5 disk or memory. Else every failure is 2.",
+        ),
+    ] = False,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"ssldm {version('ssldm')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+    _detailed.append(detailed_exitcode)
+
+
+# Whether the command that runs tells failures apart.
+_detailed: list[bool] = []
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits with 0, or with 2 and one line that says what was wrong."""
-    warnings.showwarning = _show_warning
-    given = sys.argv[1:] if arguments is None else arguments
+    _be_heard_in_one_line()
+    _detailed.clear()
     try:
-        status = _app()(args=given or ["--help"], prog_name="ssldm", standalone_mode=False)
-    except (SsldmError, OSError) as error:
-        _fail(str(error))
+        status = _app()(args=arguments, prog_name="ssldm", standalone_mode=False)
+    except (SsldmError, OSError, MemoryError) as error:
+        _fail(str(error) or "out of memory", _status_of(error))
     except _UsageError as error:
-        _fail(error.format_message())
+        _fail(error.format_message(), _USAGE)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _status_of(error: BaseException) -> int:
+    """The detailed exit status of a failure."""
+    if isinstance(error, ConfigurationError):
+        return _USAGE
+    if isinstance(error, NoDataError):
+        return _NO_DATA
+    if isinstance(error, SsldmError):
+        return _DAMAGED
+    short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORT_OF)
+    return _RESOURCES if short else _USAGE
+
+
+def _fail(message: str, status: int) -> None:
     typer.echo(f"ssldm: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(status if any(_detailed) else _USAGE)
+
+
+def _be_heard_in_one_line() -> None:
+    """Warnings are notes, whatever the interpreter was told: those of libraries are not for users."""
+    warnings.resetwarnings()
+    warnings.simplefilter("default")
+    warnings.showwarning = _show_warning
+    # Worker processes would inherit both.
+    sys.warnoptions.clear()
+    os.environ.pop("PYTHONWARNINGS", None)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:

@@ -1,14 +1,11 @@
-"""`ssldm nowcast`: radar files to an ensemble forecast in NetCDF."""
+"""`ssldm nowcast`: radar files to an ensemble forecast in NetCDF or Zarr."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ssldm.cli.arguments import SAMPLERS, check_sampler, parse_time
-
-# More than any model's context, and few enough that a whole archive may be the source.
-_FRAMES_AT_MOST = 24
+from ssldm.cli.arguments import SAMPLERS, check_sampler, parse_numbers, parse_time
 
 
 def register(app: typer.Typer) -> None:
@@ -19,26 +16,61 @@ def nowcast(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Radar files, folders, patterns or URLs.")
     ],
-    out: Annotated[Path, typer.Option(help="The forecast to write, NetCDF.")],
+    out: Annotated[Path, typer.Option(help="The forecast to write: .nc or .zarr.")],
     model: Annotated[str, typer.Option(help="Shipped model, folder, or hub repository.")] = "small",
     members: Annotated[int, typer.Option(min=1, help="Ensemble size.")] = 20,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Calls of the denoiser a member.")] = 10,
     lead_time: Annotated[str | None, typer.Option(help="Length of the forecast, such as 80min.")] = None,
     reference_time: Annotated[
-        str | None, typer.Option(help="Forecast from this time, UTC, instead of the last frame.")
+        str | None,
+        typer.Option(help="Forecast from this time, UTC, or now, instead of from the newest frame."),
     ] = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            help="How old the newest frame may be at the reference time (or now), such as 30min.",
+            show_default="one time step, where --reference-time is given",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--tolerant",
+            help="Stop at the first fault, or skip files that cannot be read and bridge one missing frame.",
+            show_default="tolerant for a folder, else strict",
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002
+        str | None, typer.Option(help="Name of the format; recognised from the content if not given.")
+    ] = None,
+    zr: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Z = A R^B, instead of the service's own relation.")
+    ] = None,
+    max_rate: Annotated[float, typer.Option(help="Rates above it (mm/h) become unobserved.")] = 1000.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ensemble.")] = 0,
     sampler: Annotated[str, typer.Option(help=f"One of {', '.join(SAMPLERS)}.")] = "dpm-solver++",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
 ) -> None:
-    """Forecast from the last radar frames."""
+    """Forecast from the newest radar frames."""
     check_sampler(sampler)
-    from ssldm.radar.isolation import open_isolated
+    until = parse_time(reference_time)
+    relation = parse_numbers(zr, "zr", 2)
+    tolerant = Path(sources[0]).is_dir() and len(sources) == 1 if strict is None else not strict
+    from ssldm.nowcast.latent_diffusion import ModelConfig
+    from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster
+    from ssldm.nowcast.weights_folder import read_config, weights_at
+    from ssldm.radar.isolation import newest_isolated
+    from ssldm.radar.newest import Wanted
+    from ssldm.radar.open import read_options
 
-    observations = open_isolated(sources, until=parse_time(reference_time), frames=_FRAMES_AT_MOST)
+    options = read_options(None if relation is None else (relation[0], relation[1]), max_rate)
+    folder = weights_at(model, SHIPPED, {})
+    frames = read_config(folder, ModelConfig).context_frames
+    # To go back behind a gap, and to know what lies on both sides of it, takes a few more.
+    wanted = Wanted(3 * frames if tolerant else frames, until, skip_damaged=tolerant)
+    observations = newest_isolated(sources, wanted, options, format)
     from ssldm.cli.progress import counting
     from ssldm.nowcast.dataset import write_nowcast
-    from ssldm.nowcast.nowcaster import Nowcaster
 
     nowcaster = Nowcaster.from_pretrained(model, device=device)
     with counting("nowcast") as on_start:
@@ -49,6 +81,9 @@ def nowcast(
             lead_time=lead_time,
             seed=seed,
             sampler=sampler,  # type: ignore[arg-type]  # checked above
+            reference_time=until,
+            max_age=max_age,
+            bridge=tolerant,
             on_start=on_start,
         )
     write_nowcast(forecast, out)

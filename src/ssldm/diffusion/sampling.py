@@ -12,10 +12,16 @@ if TYPE_CHECKING:
     from diffusers import SchedulerMixin
 
 
+# Seed and member have to fit into 63 bits together.
+_MEMBER_BITS = 20
+MOST_MEMBERS = 1 << _MEMBER_BITS
+MOST_SEED = (1 << (63 - _MEMBER_BITS)) - 1
+
+
 def member_generator(seed: int, member: int) -> torch.Generator:
     """The random numbers of one member: they depend on (seed, member) alone."""
-    # Both fit into one 64-bit seed; a generator's first numbers differ for neighbouring seeds.
-    return torch.Generator("cpu").manual_seed((seed << 20) + member)
+    # A generator's first numbers differ for neighbouring seeds.
+    return torch.Generator("cpu").manual_seed((seed << _MEMBER_BITS) + member)
 
 
 def sample(

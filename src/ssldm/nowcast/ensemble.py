@@ -66,7 +66,8 @@ class EnsembleSampler:
     Args:
         model: in evaluation mode, on its device.
         context: rain rate ``(t_in, H, W)`` in mm/h, NaN unobserved.
-        moved: its extrapolation to ``t_out`` lead times; tiles without any observed are skipped.
+        moved: its extrapolation to ``t_out`` lead times, the model's or only the first of them; tiles
+            without any observed are skipped.
         speckle: rain rate ``(H, W)`` that was taken from the last frame of the context, none where None.
     """
 
@@ -87,11 +88,12 @@ class EnsembleSampler:
         size = config.training_size
         self.tiling = Tiling(height, width, size, round(TILE_OVERLAP * size), config.stride)
         self.reduction = config.autoencoder.stride
-        growth = (torch.arange(1, config.lead_frames + 1, device=self.device) / config.lead_frames).sqrt()
+        self.lead_frames = len(moved.rate)
+        growth = (torch.arange(1, self.lead_frames + 1, device=self.device) / config.lead_frames).sqrt()
         self.inflation = (1.0 + config.inflation * growth)[:, None, None, None]
         ways = [moved]
         if config.both_motions:
-            ways.append(extrapolate(context, config.lead_frames, mean_motion(context, moved.motion)))
+            ways.append(extrapolate(context, self.lead_frames, mean_motion(context, moved.motion)))
         reach, rates = config.reach, [way.rate for way in ways]
         self.near = None if reach is None else torch.from_numpy(within_reach(rates, reach))
         seen = F.pad(torch.from_numpy(context), pad, value=float("nan"))
@@ -207,6 +209,7 @@ class EnsembleSampler:
             return blend.result()
 
         noise = self.model.draw_pairs((latent_tiling.height, latent_tiling.width), generators).cpu()
+        noise = noise[:, : self.lead_frames]
         return sample(predict, noise, config.diffusion.build_scheduler(sampler), steps, generators)
 
     def _decode(self, target: Tensor) -> Tensor:

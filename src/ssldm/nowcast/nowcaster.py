@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,8 @@ import torch
 import xarray as xr
 from huggingface_hub import ModelHubMixin
 
+from ssldm.checks import one_of, whole_number
+from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
 from ssldm.diffusion.schedule import SamplerName
 from ssldm.errors import ModelError, ObservationError
 from ssldm.nn.autoencoder import Autoencoder
@@ -26,9 +28,12 @@ from ssldm.nowcast.weights_folder import (
     weights_hash,
     write_weights,
 )
+from ssldm.radar.context import Duration, Time, latest_context
+from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.motion import extrapolate
-from ssldm.radar.observations import check_observations, pixel_size, time_step
+from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.speckle import remove_speckle
+from ssldm.radar.times import minutes_of
 
 SHIPPED = ("small",)
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
@@ -100,6 +105,9 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         lead_time: str | pd.Timedelta | None = None,
         seed: int = 0,
         sampler: SamplerName = "dpm-solver++",
+        reference_time: Time | None = None,
+        max_age: Duration | None = None,
+        bridge: bool = False,
         on_start: OnStart = lambda _: lambda: None,
     ) -> xr.Dataset:
         """Forecast from the last frames of some observations.
@@ -111,30 +119,45 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             observations: ``(time, y, x)`` in mm/h; the last `ModelConfig.context_frames` frames are used.
             members: ensemble size.
             steps: calls of the denoiser a member.
-            lead_time: length of the forecast, a multiple of the time step; the model's own where None.
+            lead_time: length of the forecast, a multiple of the time step; the model's own where None. Only
+                these frames are computed, and the denoiser sees no others.
             seed: member k depends on (seed, k) alone.
             sampler: see `ssldm.diffusion.schedule`.
+            reference_time, max_age, bridge: see `ssldm.radar.context.latest_context`.
             on_start: called with the number of denoiser calls to come; what it returns is called after each.
 
         Returns:
             ``precipitation_rate (member, lead_time, y, x)`` in mm/h, see `ssldm.nowcast.dataset`.
 
         Raises:
-            ObservationError: too few frames, unequal steps, a lead time that is not to be had.
+            NoDataError: too few frames, too old, or nothing observed in them.
+            ObservationError: unequal steps, values that are no rain, a lead time that is not to be had.
+            ConfigurationError: arguments out of their bounds.
         """
-        context = self._context(observations)
+        members = whole_number("members", members, 1, MOST_MEMBERS)
+        steps = whole_number("steps", steps, 1, self.config.diffusion.timesteps)
+        seed = whole_number("seed", seed, 0, MOST_SEED)
+        one_of("sampler", sampler, get_args(SamplerName))
+        context = latest_context(
+            observations,
+            self.config.context_frames,
+            reference_time=reference_time,
+            max_age=max_age,
+            bridge=bridge,
+        )
         step = time_step(context)
         self._warn_of_departures(context, step)
         frames = self._lead_frames(lead_time, step)
         values = remove_speckle(context.values)
         speckle = np.nan_to_num(context.values[-1] - values[-1])
-        moved = extrapolate(values, self.config.lead_frames)
+        moved = extrapolate(values, frames)
+        highest = np.float32(context.attrs.get("max_rate", ReadOptions().max_rate))
         with torch.inference_mode():
             ensemble = EnsembleSampler(self.model, values, moved, speckle)
             advance = on_start(ensemble.calls(members, steps))
             rate = np.stack(
                 [
-                    np.where(moved.observed, member.numpy(), np.float32(np.nan))[:frames]
+                    np.where(moved.observed, np.minimum(member.numpy(), highest), np.float32(np.nan))
                     for member in ensemble.members(
                         members, seed=seed, steps=steps, sampler=sampler, advance=advance
                     )
@@ -149,24 +172,14 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
 
-    def _context(self, observations: xr.DataArray) -> xr.DataArray:
-        check_observations(observations)
-        needed = self.config.context_frames
-        if (found := observations.sizes["time"]) < needed:
-            raise ObservationError(f"expected at least {needed} frames, found {found}")
-        context = observations.isel(time=slice(-needed, None)).load()
-        if bool((context < 0).any()):
-            raise ObservationError(f"expected rain rates of at least 0 mm/h, found {float(context.min()):g}")
-        return context
-
     def _lead_frames(self, lead_time: str | pd.Timedelta | None, step: np.timedelta64) -> int:
         if lead_time is None:
             return self.config.lead_frames
         try:
             frames = pd.Timedelta(lead_time) / pd.Timedelta(step)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ObservationError(f"expected a lead time like '80min', found {lead_time!r}") from error
-        if not frames.is_integer() or not 1 <= frames <= self.config.lead_frames:
+        if not float(frames).is_integer() or not 1 <= frames <= self.config.lead_frames:
             longest = pd.Timedelta(step * self.config.lead_frames)
             raise ObservationError(
                 f"expected a lead time in steps of {_minutes(step)} min up to {_minutes(longest)} min, "
@@ -176,6 +189,10 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
 
     def _warn_of_departures(self, context: xr.DataArray, step: np.timedelta64) -> None:
         departures = []
+        steps = np.diff(context["time"].values)
+        if (steps != step).any():
+            found = " to ".join(dict.fromkeys(minutes_of(each) for each in (steps.min(), steps.max())))
+            departures.append(f"frames {found} minutes apart, taken for steps of {minutes_of(step)}")
         if _minutes(step) != self.config.step_minutes:
             departures.append(f"time step {_minutes(step):g} min, trained for {self.config.step_minutes:g}")
         size, (smallest, largest) = pixel_size(context), self.config.pixel_size

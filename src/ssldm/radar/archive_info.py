@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_store import count_gaps, missing_times
 from ssldm.radar.observations import pixel_size
+from ssldm.radar.times import usual_step
 
 # Edges of the histogram in mm/h; the first class is dry, the last is open.
 INTENSITIES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
@@ -82,8 +83,6 @@ def archive_info(path: Path | str, progress: Progress = lambda items, _: items) 
     """
     for data in open_archive(path):
         times = data["time"].values
-        steps = np.diff(times) / np.timedelta64(1, "m")
-        values, counts = np.unique(steps, return_counts=True)
         edges = np.array([-np.inf, *INTENSITIES, np.inf])
         seen = np.zeros(len(times))
         classes = np.zeros((len(times), len(edges) - 1))
@@ -103,7 +102,9 @@ def archive_info(path: Path | str, progress: Progress = lambda items, _: items) 
             product=data.attrs.get("product", ""),
             period=(times[0], times[-1]),
             frames=len(times),
-            step_minutes=float(values[counts.argmax()]) if len(steps) else float("nan"),
+            step_minutes=float(usual_step(times) / np.timedelta64(1, "m"))
+            if len(times) > 1
+            else float("nan"),
             gaps=count_gaps(times, missing),
             missing=len(missing),
             size=(data.sizes["y"], data.sizes["x"]),

@@ -26,6 +26,7 @@ from zarr.codecs import BloscCodec
 from ssldm.errors import ObservationError
 from ssldm.radar.grid import GRID_MAPPING, latitude_longitude, wkt_of
 from ssldm.radar.observations import observations_like
+from ssldm.radar.times import usual_step
 
 VARIABLE = "rainfall_rate"
 # 1 kg m-2 of water is 1 mm: the CF units of a flux, with the numbers of mm/h.
@@ -152,9 +153,7 @@ def missing_times(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Times that a regular series would have as well; the step is the most frequent one."""
     if len(times) < 3:
         return np.empty(0, "datetime64[ns]")
-    steps = np.diff(times)
-    values, counts = np.unique(steps, return_counts=True)
-    step = values[counts.argmax()]
+    steps, step = np.diff(times), usual_step(times)
     gaps = [
         np.arange(times[i] + step, times[i + 1] - step // 2, step)
         for i in np.flatnonzero(steps > step + step // 2)

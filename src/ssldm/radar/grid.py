@@ -17,6 +17,8 @@ from ssldm.radar.units import FloatArray
 GRID_MAPPING = "crs"
 _SPHERE_METRES = 6_371_229.0
 _ROWS_AT_ONCE = 128
+# Of a pixel: how far rounding in a file may move its centre, and change the step to the next.
+_UNEVEN, _UNEVEN_STEP = 0.1, 0.02
 _THREADS = 4
 
 
@@ -66,25 +68,25 @@ class Grid:
         """The grid of regular latitudes ``(h,)`` and longitudes ``(w,)`` in degrees, in metres.
 
         The equidistant cylindrical projection maps it exactly: a degree is the same length everywhere, true
-        to scale at the middle latitude.
+        to scale at the middle latitude. Longitudes may cross 0 or 180.
 
         Raises:
-            ObservationError: latitudes or longitudes that are not evenly spaced.
+            ObservationError: latitudes or longitudes that are not evenly spaced, or no latitudes.
         """
-        for name, degrees in (("latitudes", lat), ("longitudes", lon)):
-            steps = np.diff(degrees)
-            if len(steps) and not np.allclose(steps, steps.mean(), rtol=0.02, atol=0.0):
-                raise ObservationError(
-                    f"expected evenly spaced {name}, found steps of {np.unique(steps)[:3]}"
-                )
-        lat = np.linspace(lat[0], lat[-1], len(lat))
-        lon = np.linspace(lon[0], lon[-1], len(lon))
-        true_scale, centre = (round(float(degrees.mean())) for degrees in (lat, lon))
+        lat = regular_axis("latitudes", lat)
+        if np.abs(lat).max() > 90.0:
+            raise ObservationError(
+                f"expected latitudes from -90 to 90 degrees, found {lat[0]:g} to {lat[-1]:g}"
+            )
+        lon = regular_axis("longitudes", np.unwrap(lon, period=360.0))
+        true_scale = round(float(lat.mean()))
+        centre = round(float(lon.mean()))
+        centre_name = (centre + 180) % 360 - 180
         metres = np.radians(1.0) * _SPHERE_METRES
         return cls(
             (lon - centre) * metres * np.cos(np.radians(true_scale)),
             lat * metres,
-            f"+proj=eqc +lat_ts={true_scale} +lon_0={centre} +R={_SPHERE_METRES} +units=m +no_defs",
+            f"+proj=eqc +lat_ts={true_scale} +lon_0={centre_name} +R={_SPHERE_METRES} +units=m +no_defs",
         )
 
     @property
@@ -117,6 +119,33 @@ class Grid:
             for axis, values in (("y", self.y), ("x", self.x))
         }
         return axes | {GRID_MAPPING: ((), np.int32(0), dict(mapping))}
+
+
+def regular_axis(name: str, values: FloatArray) -> NDArray[np.float64]:
+    """Pixel centres of an axis, evenly spaced: rounding in the file is taken out, anything else is refused.
+
+    Args:
+        name: of the axis, for the error.
+        values: ``(n,)``, rising or falling.
+
+    Raises:
+        ObservationError: a value that is not known, the wrong order, gaps, or pixels that grow.
+    """
+    centres = np.asarray(values, np.float64)
+    if centres.ndim != 1 or not np.isfinite(centres).all():
+        raise ObservationError(f"expected a position for every pixel among {name}, found some missing")
+    if len(centres) < 2:
+        return centres
+    regular = np.linspace(centres[0], centres[-1], len(centres))
+    pixel = abs(regular[1] - regular[0])
+    steps = np.diff(centres)
+    uneven = np.abs(centres - regular).max() > _UNEVEN * pixel or not np.allclose(
+        steps, steps.mean(), rtol=_UNEVEN_STEP, atol=0.0
+    )
+    if pixel == 0.0 or uneven:
+        found = ", ".join(f"{step:g}" for step in np.unique(np.float32(steps))[:3])
+        raise ObservationError(f"expected evenly spaced {name}, found steps of {found}")
+    return regular
 
 
 @lru_cache(maxsize=8)

@@ -9,12 +9,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.open import open_radar
-from ssldm.radar.sources import Source
+from ssldm.radar.formats.protocol import ReadOptions
+from ssldm.radar.newest import Wanted, read_newest
+from ssldm.radar.open import open_radar, read_item
+from ssldm.radar.sources import Item, Source
 from ssldm.radar.watchdog import begin_worker
 
 T = TypeVar("T")
@@ -50,26 +51,52 @@ def in_a_process(work: Callable[[], T]) -> T:
         return pool.submit(work).result()
 
 
-def open_isolated(
-    source: Source, *, until: np.datetime64 | None = None, frames: int | None = None
-) -> xr.DataArray:
+def open_isolated(source: Source) -> xr.DataArray:
     """`open_radar` for commands: a file that crashes its reader is an error like any other.
-
-    Args:
-        source: what `open_radar` takes.
-        until: last time to take.
-        frames: take so many, the last ones, at most.
 
     Raises:
         ObservationError: what `open_radar` raises, and a crash.
     """
     try:
-        return in_a_process(partial(_opened, source, until, frames))
+        return in_a_process(partial(_opened, source))
     except BrokenProcessPool as error:
-        named = source if isinstance(source, str | Path) else ", ".join(map(str, source))
-        raise ObservationError(f"{named}: damaged, its reader crashed or never ended") from error
+        raise _crash(source) from error
 
 
-def _opened(source: Source, until: np.datetime64 | None, frames: int | None) -> xr.DataArray:
-    data = open_radar(source).sel(time=slice(None, until))
-    return data.isel(time=slice(-frames if frames else None, None)).load()
+def newest_isolated(
+    source: Source,
+    wanted: Wanted,
+    options: ReadOptions | None = None,
+    format: str | None = None,  # noqa: A002
+) -> xr.DataArray:
+    """`read_newest` for commands: a file that crashes its reader is one that cannot be read.
+
+    Raises:
+        ObservationError: what `read_newest` raises, and a crash.
+    """
+    try:
+        return in_a_process(partial(read_newest, source, wanted, options, format))
+    except BrokenProcessPool as error:
+        if not wanted.skip_damaged:
+            raise _crash(source) from error
+
+    def alone(item: Item) -> list[xr.DataArray]:
+        try:
+            return in_a_process(partial(_pieces, item, options, format))
+        except BrokenProcessPool as error:
+            raise _crash(item.url) from error
+
+    return read_newest(source, wanted, options, format, read=alone)
+
+
+def _crash(source: Source) -> ObservationError:
+    named = source if isinstance(source, str | Path) else ", ".join(map(str, source))
+    return ObservationError(f"{named}: damaged, its reader crashed or never ended")
+
+
+def _opened(source: Source) -> xr.DataArray:
+    return open_radar(source).load()
+
+
+def _pieces(item: Item, options: ReadOptions | None, name: str | None) -> list[xr.DataArray]:
+    return [piece.load() for piece in read_item(item, options, name)]

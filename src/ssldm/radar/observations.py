@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.grid import GRID_MAPPING, Grid
+from ssldm.radar.grid import GRID_MAPPING, Grid, regular_axis
+from ssldm.radar.times import regular_step
 from ssldm.radar.units import FloatArray
 
 NAME = "precipitation_rate"
@@ -46,34 +47,40 @@ def check_observations(data: xr.DataArray) -> xr.DataArray:
     """The same array, once it is known to be observations as `observations` makes them.
 
     Raises:
-        ObservationError: wrong dimensions, units, type or order of time, or negative rates.
+        ObservationError: wrong dimensions, units, values, type or order of time, or uneven pixels.
     """
+    if not isinstance(data, xr.DataArray):
+        raise ObservationError(
+            f"expected observations as open_radar returns them, found {type(data).__name__}"
+        )
     if data.dims != ("time", "y", "x"):
         raise ObservationError(f"expected dimensions (time, y, x), found {data.dims}")
     if data.attrs.get("units") != ATTRIBUTES["units"]:
         raise ObservationError(f"expected units {ATTRIBUTES['units']!r}, found {data.attrs.get('units')!r}")
+    if data.dtype.kind not in "fiu":
+        raise ObservationError(f"expected rain rates as numbers, found {data.dtype}")
+    if missing := {"time", "y", "x"} - set(data.coords):
+        raise ObservationError(
+            f"expected coordinates of time, y and x, found none of {', '.join(sorted(missing))}"
+        )
     if not np.issubdtype(data["time"].dtype, np.datetime64):
         raise ObservationError(f"expected times as datetime64, found {data['time'].dtype}")
+    if np.isnat(data["time"].values).any():
+        raise ObservationError("expected a time for every frame, found none (NaT) for some")
+    for axis in ("y", "x"):
+        regular_axis(repr(axis), data[axis].values)
     if (np.diff(data["time"].values) <= np.timedelta64(0)).any():
         raise ObservationError("expected times that increase, found repeated or reversed ones")
     return data
 
 
 def time_step(data: xr.DataArray) -> np.timedelta64:
-    """The one step between all frames.
+    """The one nominal step between all frames, see `ssldm.radar.times`.
 
     Raises:
-        ObservationError: fewer than two frames, or steps that differ.
+        ObservationError: fewer than two frames, or steps that differ by more than jitter.
     """
-    times = data["time"].values
-    if len(times) < 2:
-        raise ObservationError(f"expected at least two frames to know the time step, found {len(times)}")
-    steps = np.unique(np.diff(times))
-    if len(steps) > 1:
-        found = ", ".join(f"{step / np.timedelta64(1, 'm'):g}" for step in steps)
-        raise ObservationError(f"expected frames of equal step, found steps of {found} minutes")
-    step: np.timedelta64 = steps[0]
-    return step
+    return regular_step(data["time"].values)
 
 
 def pixel_size(data: xr.DataArray) -> float:

@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import xarray as xr
+from pydantic import ValidationError
 
 from ssldm.errors import ConfigurationError, ObservationError, SsldmError
 from ssldm.radar.formats.protocol import RadarFormat, ReadOptions, limited
@@ -59,9 +60,13 @@ def open_radar(
     """
     options = read_options(zr, max_rate)
     if isinstance(source, xr.DataArray | xr.Dataset):
-        from ssldm.radar.formats.cf import observations_of
+        from ssldm.radar.from_xarray import observations_of
 
         return limited(observations_of(source, options), options)
+    if not isinstance(source, str | Path | Sequence):
+        raise ConfigurationError(
+            f"expected a path, a pattern, a URL, a list of these or an xarray object, found {source!r}"
+        )
     items = resolve(source)
     pieces = [piece for item in items for piece in read_item(item, options, format)]
     if not pieces:
@@ -72,9 +77,23 @@ def open_radar(
 def read_options(
     zr: ZRRelation | tuple[float, float] | None = None, max_rate: float = ReadOptions().max_rate
 ) -> ReadOptions:
-    """Options of reading, a pair taken for a Z-R relation."""
-    relation = ZRRelation(a=zr[0], b=zr[1]) if isinstance(zr, tuple) else zr
-    return ReadOptions(zr=relation, max_rate=max_rate)
+    """Options of reading, a pair taken for a Z-R relation.
+
+    Raises:
+        ConfigurationError: no pair of positive numbers, or no positive rate.
+    """
+    try:
+        if isinstance(zr, ZRRelation | None):
+            relation = zr
+        else:
+            a, b = zr
+            relation = ZRRelation(a=a, b=b)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"expected two positive numbers a, b of Z = a R^b, found {zr!r}") from error
+    try:
+        return ReadOptions(zr=relation, max_rate=max_rate)
+    except ValidationError as error:
+        raise ConfigurationError(f"expected a positive rate in mm/h, found {max_rate!r}") from error
 
 
 def read_item(

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ssldm.errors import ConfigurationError
 from ssldm.radar.grid import latitude_longitude
+from ssldm.radar.times import coinciding
 
 EVENT_GAP = np.timedelta64(6, "h")
 Split = dict[str, list[xr.DataArray]]
@@ -91,7 +92,7 @@ def check_disjoint(one: Sequence[xr.DataArray], other: Sequence[xr.DataArray]) -
     """
     for a in one:
         for b in other:
-            common = np.intersect1d(a["time"].values, b["time"].values)
+            common = coinciding(a["time"].values, b["time"].values)
             if len(common) and _overlapping(a, b):
                 raise ConfigurationError(
                     f"expected splits without common frames, found {a.attrs.get('product')} "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.radar.observations import pixel_size
 from ssldm.radar.regrid import coarsen
+from ssldm.radar.times import is_step, usual_step
 from ssldm.radar.units import WET_MM_PER_HOUR
 
 _BLOCK = 64
@@ -233,16 +234,14 @@ def rescaling(step_minutes: float, wanted_minutes: float) -> tuple[int, int]:
 
 def _usual_step(data: xr.DataArray) -> float:
     """Minutes between most frames."""
-    if data.sizes["time"] < 2:
-        raise ObservationError("expected at least two frames to know the time step, found one")
-    return float(np.median(np.diff(data["time"].values) / np.timedelta64(1, "m")))
+    return float(usual_step(data["time"].values) / np.timedelta64(1, "m"))
 
 
 def _runs(
     times: NDArray[np.datetime64], step_minutes: float, frames: int, every: int, least: int
 ) -> list[range]:
     """Frames of each window in time: as many of ``frames`` as follow without a gap, if at least ``least``."""
-    regular = np.diff(times) == np.timedelta64(round(step_minutes * 60), "s")
+    regular = is_step(np.diff(times), np.timedelta64(round(step_minutes * 60), "s"))
     gaps = np.flatnonzero(np.append(~regular, True))
     ends = gaps[np.searchsorted(gaps, np.arange(len(times)))] + 1
     runs = (range(start, end, every)[:frames] for start, end in enumerate(ends.tolist()))

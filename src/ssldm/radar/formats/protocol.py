@@ -9,12 +9,15 @@ from typing import Any, Protocol
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ssldm.config import Config
 from ssldm.errors import ObservationError
 from ssldm.radar.units import FloatArray, ZRRelation
 
 MAX_PIXELS = 1 << 26
+# In mm/h: what is negative by less is dry, as packing and interpolation leave it.
+ROUNDING = 1e-3
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -28,7 +31,7 @@ class ReadOptions(Config):
     """
 
     zr: ZRRelation | None = None
-    max_rate: float = 1000.0
+    max_rate: float = Field(default=1000.0, gt=0.0, allow_inf_nan=False)
 
 
 class RadarFormat(Protocol):
@@ -95,17 +98,25 @@ def check_frame(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
-    """The same observations, rates above ``max_rate`` and below zero unobserved; the attributes say so."""
+    """The same observations without what is no rain; the attributes say so.
+
+    Rates above ``max_rate``, infinite ones included, and negative ones are unobserved; what is negative by
+    less than `ROUNDING` is rounding noise and dry.
+    """
     if data.attrs.get("max_rate") == options.max_rate:
         return data
     if data.chunks is None:
         values = data.values
         with np.errstate(invalid="ignore"):
-            wrong = (values > options.max_rate) | (values < 0.0)
-        if wrong.any():
-            data = data.copy(data=np.where(wrong, np.float32(np.nan), values))
+            noise, wrong = (
+                (values < 0.0) & (values >= -ROUNDING),
+                (values > options.max_rate) | (values < -ROUNDING),
+            )
+        if noise.any() or wrong.any():
+            values = np.where(wrong, np.float32(np.nan), np.where(noise, np.float32(0.0), values))
+            data = data.copy(data=values)
     else:
-        data = data.where((data >= 0.0) & (data <= options.max_rate))
+        data = data.where((data >= -ROUNDING) & (data <= options.max_rate)).clip(min=0.0)
     return data.assign_attrs(
         max_rate=options.max_rate, max_rate_comment="rates above max_rate (mm/h) are unobserved"
     )

@@ -1,0 +1,32 @@
+"""Arguments that are checked before anything is computed."""
+
+from collections.abc import Sequence
+from operator import index
+
+from ssldm.errors import ConfigurationError
+
+
+def whole_number(name: str, value: object, least: int, most: int) -> int:
+    """A whole number, of Python or NumPy, between two bounds.
+
+    Raises:
+        ConfigurationError: something else.
+    """
+    try:
+        number = index(value)  # type: ignore[arg-type]  # a TypeError is what is asked for
+    except TypeError:
+        number = None
+    if isinstance(value, bool) or number is None or not least <= number <= most:
+        raise ConfigurationError(f"expected {name} as a whole number from {least} to {most}, found {value!r}")
+    return number
+
+
+def one_of(name: str, value: object, choices: Sequence[str]) -> str:
+    """One of some words.
+
+    Raises:
+        ConfigurationError: something else.
+    """
+    if isinstance(value, str) and value in choices:
+        return value
+    raise ConfigurationError(f"expected a {name} ({', '.join(choices)}), found {value!r}")
