@@ -203,11 +203,12 @@ def infer_denoiser_config(published: Mapping[str, Tensor], spatial_heads: int) -
             // width
             for level in range(levels)
         )
-        temporal = next(key for key in published if key.endswith(".null_attn_bias"))
-        temporal_heads = published[temporal].shape[0]
-        temporal_head_channels = published[temporal.replace("null_attn_bias", "q_scale")].shape[0]
-    except (KeyError, ValueError, IndexError, StopIteration, ZeroDivisionError) as error:
+        temporal = {key.rpartition(".")[2]: value.shape for key, value in published.items()}
+        temporal_heads, temporal_head_channels = temporal["null_attn_bias"][0], temporal["q_scale"][0]
+    except KeyError as error:
         raise ModelError(f"expected the published denoiser, found no {error}") from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(f"expected the published denoiser, found other keys or shapes ({error})") from error
     attentions = [key for key in published if re.fullmatch(r"(?!downto32).*\.proj_out\.weight", key)]
     attended = sorted({published[key].shape[0] for key in attentions})
     if wrong := [channels for channels in attended if channels % spatial_heads]:
@@ -271,5 +272,9 @@ def infer_autoencoder_config(published: Mapping[str, Tensor]) -> AutoencoderConf
     except ValidationError as error:
         fault = first_fault(error, AutoencoderConfig)
         raise ModelError(f"expected the published autoencoder ({fault})") from error
-    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+    except KeyError as error:
         raise ModelError(f"expected the published autoencoder, found no {error}") from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(
+            f"expected the published autoencoder, found other keys or shapes ({error})"
+        ) from error

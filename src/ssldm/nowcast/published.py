@@ -94,13 +94,6 @@ def convert_checkpoints(
     state = select_denoiser(read_checkpoint(denoiser), averaged=averaged)
     denoiser_sizes = infer_denoiser_config(state, SPATIAL_HEADS if spatial_heads is None else spatial_heads)
     autoencoder_sizes = infer_autoencoder_config(encoder_state)
-    if spatial_heads not in (None, SPATIAL_HEADS):
-        warnings.warn(
-            f"weights do not tell how many spatial heads they are of; {spatial_heads} are taken as asked, "
-            f"the published model has {SPATIAL_HEADS}",
-            UnverifiedHeads,
-            stacklevel=2,
-        )
     try:
         config = ModelConfig(
             name="ssldm-isi-published",
@@ -121,5 +114,12 @@ def convert_checkpoints(
         model.denoiser.load_state_dict(denoiser_state(state))
     except RuntimeError as error:
         raise ModelError(f"not the published checkpoints ({' '.join(str(error).split())[:200]})") from error
+    if spatial_heads not in (None, SPATIAL_HEADS):
+        warnings.warn(
+            f"weights do not tell how many spatial heads they are of; {spatial_heads} are taken as asked, "
+            f"the published model has {SPATIAL_HEADS}",
+            UnverifiedHeads,
+            stacklevel=2,
+        )
     write_weights(out, config, model.state_dict())
     return model

@@ -62,7 +62,8 @@ def load_weights(module: nn.Module, folder: Path) -> None:
     try:
         module.load_state_dict(read_weights(folder))
     except RuntimeError as error:
-        first = str(error).splitlines()[0]
+        _, *differences = str(error).splitlines()
+        first = differences[0].strip() if differences else error
         raise ModelError(f"{folder}: weights and configuration differ ({first})") from error
 
 

@@ -248,7 +248,7 @@ def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
     """
     tree = read_preset(name)
     for text in overrides:
-        override(tree, text)
+        override(tree, text, Preset)
     try:
         return Preset.model_validate(tree)
     except ValidationError as error:

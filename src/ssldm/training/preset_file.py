@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ssldm.config import suggestion
+from ssldm.config import Config, suggestion
 from ssldm.errors import ConfigurationError
 
 PRESETS = ("paper", "base", "small", "tiny")
@@ -39,8 +39,13 @@ def read_preset(name: str) -> dict[str, Any]:
     return tree
 
 
-def override(tree: dict[str, Any], text: str) -> None:
-    """Set what ``section.key=value`` says, the value in YAML.
+def override(tree: dict[str, Any], text: str, config: type[Config]) -> None:
+    """Set what ``section.key=value`` says, the value in YAML; the section's other keys stay what they are.
+
+    Args:
+        tree: sections.
+        text: the override.
+        config: what the sections are of, with the defaults of those that are not in the tree.
 
     Raises:
         ConfigurationError: something else.
@@ -49,9 +54,13 @@ def override(tree: dict[str, Any], text: str) -> None:
     *sections, last = key.split(".")
     if not separator or not all((*sections, last)):
         raise ConfigurationError(f"expected key=value, found {text!r}")
+    holder: type[Config] | None = config
     for section in sections:
+        field = None if holder is None else holder.model_fields.get(section)
+        default = None if field is None else field.default
+        holder = type(default) if isinstance(default, Config) else None
         if tree.get(section) is None:
-            tree[section] = {}
+            tree[section] = default.model_dump() if isinstance(default, Config) else {}
         tree = tree[section]
         if not isinstance(tree, dict):
             raise ConfigurationError(f"{text!r}: {section!r} is not a section")
