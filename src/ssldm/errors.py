@@ -21,6 +21,10 @@ class ConfigurationError(SsldmError):
     """A preset or an override that does not describe a valid configuration."""
 
 
+class UnverifiedHeads(UserWarning):
+    """A number of attention heads that weights are taken to be of, though they do not tell."""
+
+
 class InputRepaired(UserWarning):
     """Something in the input was passed over or made good; the forecast goes on."""
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssldm.diffusion.correlated_noise import CorrelatedNoise
+from ssldm.errors import ObservationError
 from ssldm.nn.block_autoencoder import lapped_basis
 
 SIDE, CHANNELS, FRAMES, SIZE = 8, 24, 6, 256
@@ -57,5 +58,5 @@ def test_it_has_the_covariance_of_what_it_was_measured_on() -> None:
 
 
 def test_samples_too_small_for_the_kernel_are_refused() -> None:
-    with pytest.raises(ValueError, match="more than 8 latent pixels"):
+    with pytest.raises(ObservationError, match="more than 8 latent pixels"):
         CorrelatedNoise(4, 2, reach=4).measure([torch.randn(2, 4, 8, 8)])

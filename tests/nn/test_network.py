@@ -251,6 +251,23 @@ def test_analysis_is_the_adjoint_of_synthesis() -> None:
     torch.testing.assert_close(*products, atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("reduction", [1, 2, 4, 8, 16])
+@torch.no_grad()
+def test_pixel_conditions_come_at_the_size_of_latents_whatever_that_is(reduction: int) -> None:
+    latents = torch.randn(2, 3, 2, 4, 2)  # (b, t, c, h, w)
+    pixels = torch.randn(2, 3, 1, 4 * reduction, 2 * reduction)
+    for kind in ("downsampled", "encoder"):
+        config = MergeNetConfig(
+            context_frames=3, latent_channels=2, pixels=kind, pixel_channels=3, encoder_width=32
+        )
+        network = randomise(config.build(reduction))
+        context, _ = network(latents, Condition(context_latent=latents, context_pixels=pixels))
+        assert context.shape == (2, config.context_channels, 4, 2)
+        # One channel stands for all: the same as three that are alike.
+        alike = Condition(context_latent=latents, context_pixels=pixels.expand(-1, -1, 3, -1, -1))
+        assert torch.equal(context, network(latents, alike)[0])
+
+
 @torch.no_grad()
 def test_a_block_autoencoder_is_local() -> None:
     network = randomise(BlockAutoencoderConfig(width=8, side=8, patch=4, blocks=1).build())

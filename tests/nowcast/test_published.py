@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from ssldm.errors import ModelError
+from ssldm.errors import ModelError, UnverifiedHeads
+from ssldm.nn.published import infer_denoiser_config
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.nowcast.published import LATENT_SCALE, convert_checkpoints, read_checkpoint
 from ssldm.radar.simulation import simulate
@@ -33,8 +34,10 @@ def checkpoints(reference: Path, tmp_path: Path) -> tuple[Path, Path]:
 def test_published_checkpoints_become_weights_that_forecast(
     checkpoints: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    current = convert_checkpoints(*checkpoints, tmp_path / "current", spatial_heads=4)
-    averaged = convert_checkpoints(*checkpoints, tmp_path / "averaged", spatial_heads=4, averaged=True)
+    with pytest.warns(UnverifiedHeads, match="4 are taken as asked"):
+        current = convert_checkpoints(*checkpoints, tmp_path / "current", spatial_heads=4)
+    with pytest.warns(UnverifiedHeads):
+        averaged = convert_checkpoints(*checkpoints, tmp_path / "averaged", spatial_heads=4, averaged=True)
     for name, value in current.denoiser.state_dict().items():
         torch.testing.assert_close(averaged.denoiser.state_dict()[name], value + 1.0)
     assert current.latent_std.tolist() == pytest.approx([1.0 / LATENT_SCALE] * 4)
@@ -44,6 +47,53 @@ def test_published_checkpoints_become_weights_that_forecast(
     assert forecast.shape == (1, 16, 64, 64)
     assert float(forecast.min()) >= 0.0
     assert np.isfinite(forecast.values).mean() > 0.5
+
+
+def test_heads_must_divide_the_channels_that_weights_attend_over(
+    checkpoints: tuple[Path, Path], tmp_path: Path
+) -> None:
+    channels = 32
+    for heads in (*range(1, channels + 4), 10**30):
+        if channels % heads:
+            with pytest.raises(ModelError, match=f"divides the {channels} channels.*found {heads}"):
+                convert_checkpoints(*checkpoints, tmp_path / "out", spatial_heads=heads)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("error::ssldm.errors.UnverifiedHeads")
+def test_heads_as_published_are_taken_without_a_warning(
+    checkpoints: tuple[Path, Path], tmp_path: Path
+) -> None:
+    models = [convert_checkpoints(*checkpoints, tmp_path / str(n), spatial_heads=n) for n in (None, 8)]
+    assert models[0].config == models[1].config
+    assert models[0].config.denoiser.spatial_heads == 8
+
+
+def test_temporal_heads_are_those_of_the_weights(reference: Path) -> None:
+    published = weights(reference / "denoiser_latent_and_pixel_encoder.safetensors")
+    fewer = {
+        name: value[:5] if name.endswith("null_attn_bias") else value for name, value in published.items()
+    }
+    assert [infer_denoiser_config(state, 4).temporal_heads for state in (published, fewer)] == [8, 5]
+
+
+def test_a_damaged_checkpoint_is_refused_whatever_is_missing(
+    checkpoints: tuple[Path, Path], tmp_path: Path
+) -> None:
+    autoencoder, denoiser = checkpoints
+    whole = {"model": torch.load(denoiser), "autoencoder": torch.load(autoencoder)}
+    names = [n for n in whole["model"] if n.startswith("model.") and n.endswith((".0.weight", "q_scale"))]
+    for name in names[::20]:
+        for other in (torch.tensor(1.0), torch.zeros(0, 3, 3, 3), None):
+            broken = whole["model"] | {name: other}
+            torch.save({key: value for key, value in broken.items() if value is not None}, tmp_path / "b.pth")
+            with pytest.raises(ModelError):
+                convert_checkpoints(autoencoder, tmp_path / "b.pth", tmp_path / "out")
+    for name in ("encoder.conv_in.weight", "post_quant_conv.weight", "encoder.down.0.block.0.conv1.weight"):
+        torch.save(whole["autoencoder"] | {name: torch.zeros(5, 5, 1, 1)}, tmp_path / "b.pth")
+        with pytest.raises(ModelError):
+            convert_checkpoints(tmp_path / "b.pth", denoiser, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_other_files_are_refused(checkpoints: tuple[Path, Path], tmp_path: Path) -> None:

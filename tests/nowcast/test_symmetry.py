@@ -94,8 +94,11 @@ def test_a_forecast_departs_from_it(model: LatentDiffusion) -> None:
 def test_only_latents_that_turn_are_symmetric() -> None:
     with pytest.raises(ValidationError, match="whose latents turn"):
         config(autoencoder=BlockAutoencoderConfig(latent_channels=23), denoiser=narrow())
-    for override in ("autoencoder.latent_channels=23", "diffusion.target=latents"):
-        with pytest.raises(ConfigurationError, match="whose latents turn"):
+    for override, match in (
+        ("autoencoder.latent_channels=23", "whose latents turn"),
+        ("diffusion.target=latents", "symmetric needs diffusion.target=residual"),
+    ):
+        with pytest.raises(ConfigurationError, match=match):
             load_preset("small", [override, "denoiser_training.turned=false"])
 
 

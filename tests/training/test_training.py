@@ -22,7 +22,8 @@ from ssldm.radar.splits import check_disjoint
 from ssldm.training.adversary import Adversary, AdversaryConfig
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.optimisation import precision_of
-from ssldm.training.preset import PRESETS, load_preset
+from ssldm.training.preset import load_preset
+from ssldm.training.preset_file import PRESETS
 from ssldm.training.run import train_autoencoder, train_denoiser, train_unet
 from ssldm.training.series import open_splits
 from ssldm.verification.perceptual import LPIPS, Perceptual
@@ -63,11 +64,31 @@ def test_misspelt_overrides_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="expected a preset"):
         load_preset("gigantic")
     block = "autoencoder={kind: block, latent_channels: 4}"
-    with pytest.raises(ConfigurationError, match="needs scaling of kind power, found reflectivity"):
+    with pytest.raises(ConfigurationError, match=r"needs scaling\.kind=power, found reflectivity"):
         load_preset("tiny", [block, "scaling.kind=reflectivity"])
     with pytest.raises(ConfigurationError, match="turned needs a block autoencoder"):
         load_preset("tiny", ["denoiser_training.turned=true"])
     assert load_preset("tiny", [block, "denoiser_training.turned=true"]).denoiser_training.turned
+
+
+@pytest.mark.parametrize("side", range(1, 17))
+def test_the_pixel_encoder_follows_latent_pixels_that_it_can_halve_to(side: int) -> None:
+    block = f"autoencoder={{kind: block, latent_channels: 1, side: {side}, patch: {side}, overlap: 0}}"
+    merge_net = ["denoiser.merge_net.pixels=encoder", "denoiser.merge_net.latent_channels=1"]
+    sizes = [f"window.size={64 * side}", f"autoencoder_training.crop={64 * side}"]
+    if side in (1, 2, 4, 8, 16):
+        assert load_preset("tiny", [block, *merge_net, *sizes]).autoencoder.stride == side
+    else:
+        with pytest.raises(
+            ConfigurationError, match=rf"autoencoder\.side.*found {side}|found {side}: choose"
+        ):
+            load_preset("tiny", [block, *merge_net, *sizes])
+
+
+def test_windows_that_the_unet_cannot_halve_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    preset = load_preset("tiny", ["unet.patch=16", "unet.multipliers=[1, 2, 2, 2]"])
+    with pytest.raises(ConfigurationError, match="multiple of 128, the stride of unet"):
+        train_unet(preset, [tmp_path / "none.zarr"], [], tmp_path / "run")
 
 
 def test_the_adversary_weighs_as_much_as_the_other_terms_and_learns() -> None:

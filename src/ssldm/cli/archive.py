@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ssldm.cli.arguments import parse_numbers, parse_pairs, parse_time
+from ssldm.cli.arguments import check_finite, parse_box, parse_numbers, parse_pairs, parse_time
 from ssldm.errors import ConfigurationError
 
 
@@ -64,16 +64,20 @@ def build(
         raise ConfigurationError(f"expected sources and an archive, found only {' '.join(sources)}")
     *inputs, out = sources
     relation = parse_numbers(zr, "zr", 2)
-    box = parse_numbers(crop, "crop", 4)
-    period = [None if (time := parse_time(text)) is None else str(time) for text in (start, end)]
+    box = parse_box(crop, "crop")
+    check_finite(step, "step")
+    check_finite(resolution, "resolution")
+    first, last = parse_time(start), parse_time(end)
+    if first is not None and last is not None and last < first:
+        raise ConfigurationError(f"expected an end after the start, found {start} to {end}")
     options = BuildOptions(
         format=format,
         read=read_options(None if relation is None else (relation[0], relation[1]), max_rate),
-        start=period[0],
-        end=period[1],
+        start=None if first is None else str(first),
+        end=None if last is None else str(last),
         regrid=Regridding(
             step_minutes=step,
-            crop=None if box is None else (box[0], box[1], box[2], box[3]),
+            crop=box,
             crs=crs,
             resolution=resolution,
         ),
@@ -113,10 +117,10 @@ def info(
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="The archive to make.")],
-    events: Annotated[int, typer.Option(help="Number of storms.")] = 10,
-    frames: Annotated[int, typer.Option(help="Frames of a storm.")] = 48,
-    size: Annotated[int, typer.Option(help="Side of the domain in pixels.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of the first storm.")] = 0,
+    events: Annotated[int, typer.Option(min=1, help="Number of storms.")] = 10,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of a storm.")] = 48,
+    size: Annotated[int, typer.Option(min=1, help="Side of the domain in pixels.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first storm.")] = 0,
 ) -> None:
     """Build an archive of simulated storms, a day apart."""
     from ssldm.cli.progress import over_items

@@ -32,7 +32,12 @@ def convert(
     averaged: Annotated[
         bool, typer.Option(help="Take the averaged copy (model_ema.) of the denoiser.")
     ] = False,
-    heads: Annotated[int, typer.Option(min=1, help="Heads of the denoiser's spatial attention.")] = 8,
+    heads: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Heads of the denoiser's spatial attention, if not as published.", show_default="8"
+        ),
+    ] = None,
 ) -> None:
     """Convert the published checkpoints to a weights folder."""
     from ssldm.nowcast.published import convert_checkpoints

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssldm.cli.arguments import check_sampler, parse_pairs
+from ssldm.cli.arguments import check_device, check_sampler, parse_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +75,11 @@ def verify(
 ) -> None:
     """Score models, baselines and forecasts in files on archives, on equal terms."""
     check_sampler(sampler)
+    from ssldm.checks import whole_number
+    from ssldm.diffusion.sampling import MOST_SEED
+
+    whole_number("--seed", seed, 0, MOST_SEED)
+    check_device(device)
     from ssldm.cli.progress import over_items
     from ssldm.report.contestants import EnsembleSettings, baseline, trained
     from ssldm.report.evaluate import evaluate

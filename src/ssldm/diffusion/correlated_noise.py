@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssldm.errors import ObservationError
+
 
 class CorrelatedNoise(nn.Module):
     """Makes white noise correlated: over lead frames by a matrix for each channel, over space by a kernel.
@@ -55,17 +57,21 @@ class CorrelatedNoise(nn.Module):
         Hermitian root; the matrices are Cholesky factors of the channels' correlations between frames.
 
         Raises:
-            ValueError: samples that the kernel is too large for.
+            ObservationError: samples that the kernel is too large for, no samples, or all of them zero.
         """
         spectra, covariance, side = torch.zeros(()), torch.zeros(()), (0, 0)
         for example in examples:
             side = (example.shape[-2], example.shape[-1])
             if min(side) <= 2 * self.reach:
-                raise ValueError(f"expected more than {2 * self.reach} latent pixels, found {side}")
+                raise ObservationError(f"expected more than {2 * self.reach} latent pixels, found {side}")
             window = torch.outer(*(torch.hann_window(n, periodic=False) for n in side))
             waves = torch.fft.fft2(example * window).permute(2, 3, 1, 0)  # (h, w, c, t)
             spectra = spectra + waves @ waves.mH
             covariance = covariance + torch.einsum("tchw,schw->cts", example, example)
+        if not (covariance.ndim and bool((covariance.diagonal(dim1=-2, dim2=-1) > 0.0).all())):
+            raise ObservationError(
+                "expected windows with all lead frames, and rain at each, to measure noise from, found none"
+            )
         values, vectors = torch.linalg.eigh(spectra)
         root = (vectors * values.clamp_min(0.0).sqrt()[..., None, :]) @ vectors.mH
         kernel = torch.fft.ifft2(root, dim=(0, 1)).real.permute(2, 3, 0, 1)

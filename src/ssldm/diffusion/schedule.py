@@ -1,8 +1,8 @@
 """The noise schedule and the samplers that run on it, all of them `diffusers` schedulers."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import PositiveFloat
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from ssldm.config import Config
 
@@ -46,15 +46,23 @@ class DiffusionConfig(Config):
         noise_reach: how far that noise is correlated, in latent pixels.
     """
 
-    timesteps: int = 1000
-    beta_start: float = 1e-4
-    beta_end: float = 2e-2
+    timesteps: int = Field(default=1000, ge=2)
+    beta_start: float = Field(default=1e-4, gt=0.0, lt=1.0)
+    beta_end: float = Field(default=2e-2, gt=0.0, lt=1.0)
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
     prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
     target: Literal["latents", "residual"] = "latents"
     residual_reaches: tuple[PositiveFloat, ...] = ()
     noise: Literal["white", "correlated"] = "white"
-    noise_reach: int = 4
+    noise_reach: NonNegativeInt = 4
+
+    @model_validator(mode="after")
+    def _noise_grows(self) -> Self:
+        if self.beta_end < self.beta_start:
+            raise ValueError(
+                f"expected beta_end of at least beta_start={self.beta_start:g}, found {self.beta_end:g}"
+            )
+        return self
 
     def build_scheduler(self, sampler: SamplerName = "ddpm") -> "SchedulerMixin":
         """The named sampler on this schedule."""

@@ -3,11 +3,11 @@
 from typing import Literal, Self
 
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.nn.levels import check_groups
+from ssldm.nn.levels import Multipliers, check_groups
 
 
 class AutoencoderConfig(Config):
@@ -25,14 +25,14 @@ class AutoencoderConfig(Config):
     """
 
     kind: Literal["kl"] = "kl"
-    channels: int = 3
-    latent_channels: int = 4
-    width: int = 128
-    multipliers: tuple[int, ...] = (1, 2, 4, 4)
-    blocks: int = 2
+    channels: PositiveInt = 3
+    latent_channels: PositiveInt = 4
+    width: PositiveInt = 128
+    multipliers: Multipliers = (1, 2, 4, 4)
+    blocks: PositiveInt = 2
     middle_attention: bool = True
-    patch: int = 1
-    groups: int = 32
+    patch: PositiveInt = 1
+    groups: PositiveInt = 32
 
     @model_validator(mode="after")
     def _widths_divide(self) -> Self:

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -40,30 +40,34 @@ class BlockAutoencoderConfig(Config):
 
     kind: Literal["block"] = "block"
     channels: Literal[1] = 1
-    latent_channels: int = 24
-    side: int = 8
+    latent_channels: PositiveInt = 24
+    side: PositiveInt = 8
     overlap: int = 3
-    patch: int = 4
-    width: int = 32
-    multiplier: int = 2
-    blocks: int = 1
-    emphasis: float = 3.0
-    separation: float = 120.0
+    patch: PositiveInt = 4
+    width: PositiveInt = 32
+    multiplier: PositiveInt = 2
+    blocks: NonNegativeInt = 1
+    emphasis: NonNegativeFloat = 3.0
+    separation: NonNegativeFloat = 120.0
     heavy: float = 0.825
-    softness: float = 0.1
-    fit_steps: int = 48
-    fit_rate: float = 0.15
-    deviation: float = 0.005
+    softness: PositiveFloat = 0.1
+    fit_steps: NonNegativeInt = 48
+    fit_rate: PositiveFloat = 0.15
+    deviation: PositiveFloat = 0.005
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.side % self.patch:
-            raise ValueError(f"patches of {self.patch} pixels must divide blocks of {self.side}")
+            raise ValueError(f"expected a patch that divides side={self.side}, found patch={self.patch}")
         if not 0 <= 2 * self.overlap <= self.side:
-            raise ValueError(f"blocks of {self.side} pixels can overlap by 0 to {self.side // 2}")
+            raise ValueError(
+                f"expected an overlap of 0 to {self.side // 2} pixels, half of side={self.side}, "
+                f"found {self.overlap}"
+            )
         if self.latent_channels > self.side**2:
             raise ValueError(
-                f"a block has {self.side**2} pixels, too few for {self.latent_channels} channels"
+                f"expected at most {self.side**2} latent_channels, "
+                f"the pixels of a block of side={self.side}, found {self.latent_channels}"
             )
         return self
 

@@ -1,15 +1,16 @@
 """The denoiser: a U-Net of spatiotemporal conversion blocks over the latents of all lead frames."""
 
-from typing import Self
+from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.nn.attention import SpatialAttention
 from ssldm.nn.gate import apply_gate
+from ssldm.nn.levels import Multipliers, check_groups
 from ssldm.nn.merge_net import Condition, MergeNetConfig
 from ssldm.nn.residual_block import Resample, ResidualBlock
 from ssldm.nn.stc_block import AttentionKind, STCBlock, build_cascade
@@ -20,6 +21,7 @@ class DenoiserConfig(Config):
     """Sizes of the denoiser; the defaults are the published ones.
 
     Attributes:
+        kind: told apart from `StackedDenoiserConfig` by this.
         merge_net: the conditions.
         width: channels at the finest level; `multipliers` gives those of each level.
         blocks: STC blocks a level on the way down (one more on the way up).
@@ -32,29 +34,31 @@ class DenoiserConfig(Config):
         groups: groups of all group normalisations.
     """
 
+    kind: Literal["stc"] = "stc"
     merge_net: MergeNetConfig = MergeNetConfig()
-    width: int = 192
-    multipliers: tuple[int, ...] = (1, 2, 2, 4, 4)
-    blocks: int = 2
-    attention_reductions: tuple[int, ...] = (1, 2, 4, 8)
+    width: PositiveInt = 192
+    multipliers: Multipliers = (1, 2, 2, 4, 4)
+    blocks: PositiveInt = 2
+    attention_reductions: tuple[PositiveInt, ...] = (1, 2, 4, 8)
     cascade: tuple[AttentionKind, ...] = ("spatial", "temporal", "spatial")
-    shift_fraction: int = 8
-    spatial_heads: int = 8
-    temporal_heads: int = 8
-    temporal_head_channels: int = 64
-    patch: int = 1
+    shift_fraction: NonNegativeInt = 8
+    spatial_heads: PositiveInt = 8
+    temporal_heads: PositiveInt = 8
+    temporal_head_channels: PositiveInt = 64
+    patch: PositiveInt = 1
     gated: bool = False
-    groups: int = 32
+    groups: PositiveInt = 32
 
     @model_validator(mode="after")
     def _widths_divide(self) -> Self:
-        for multiplier in self.multipliers:
-            channels = self.width * multiplier
-            if channels % self.groups or channels % self.spatial_heads:
-                raise ValueError(
-                    f"width {self.width}×{multiplier} must divide into "
-                    f"{self.groups} groups and {self.spatial_heads} heads"
-                )
+        check_groups(self.width, self.multipliers, self.groups)
+        if any(self.width * m % self.spatial_heads for m in self.multipliers):
+            raise ValueError(
+                f"width times each of multipliers must divide into spatial_heads={self.spatial_heads}, "
+                f"found width={self.width} and multipliers={list(self.multipliers)}"
+            )
+        if self.width % 2:
+            raise ValueError(f"expected an even width, found width={self.width}")
         return self
 
     @property
@@ -62,9 +66,13 @@ class DenoiserConfig(Config):
         """Latent height and width must be multiples of this."""
         return int(self.patch * 2 ** (len(self.multipliers) - 1))
 
-    def build(self) -> "Denoiser":
-        """A denoiser with fresh weights."""
-        return Denoiser(self)
+    def build(self, reduction: int = 8) -> "Denoiser":
+        """A denoiser with fresh weights.
+
+        Args:
+            reduction: pixels a latent pixel, which a pixel encoder has to follow.
+        """
+        return Denoiser(self, reduction)
 
 
 class UpBlock(nn.Module):
@@ -84,10 +92,10 @@ class UpBlock(nn.Module):
 class Denoiser(nn.Module):
     """Predicts noise (or velocity, or the clean latents) from noisy latents, timestep and conditions."""
 
-    def __init__(self, config: DenoiserConfig) -> None:
+    def __init__(self, config: DenoiserConfig, reduction: int) -> None:
         super().__init__()
         self.config = config
-        self.merge_net = config.merge_net.build()
+        self.merge_net = config.merge_net.build(reduction)
         embedding = 4 * config.width
         self.time_embed = nn.Sequential(
             nn.Linear(config.width, embedding), nn.SiLU(), nn.Linear(embedding, embedding)

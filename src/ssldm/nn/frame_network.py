@@ -1,7 +1,7 @@
 """A small network on single frames that sees two latent pixels around each."""
 
 import torch.nn.functional as F
-from pydantic import PositiveFloat
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -16,7 +16,7 @@ class FrameNetworkConfig(Config):
             `ssldm.nowcast.residual_target`.
     """
 
-    width: int = 96
+    width: PositiveInt = 96
     reaches: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0)
 
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from ssldm.config import Config
@@ -23,11 +24,11 @@ class IntensityScaling(Config):
     """
 
     kind: Literal["power", "reflectivity"] = "power"
-    exponent: float = 1.0 / 3.0
-    maximum: float = 128.0
-    zr_a: float = 200.0
-    zr_b: float = 1.6
-    dry_below: float = 0.05
+    exponent: PositiveFloat = 1.0 / 3.0
+    maximum: PositiveFloat = 128.0
+    zr_a: PositiveFloat = 200.0
+    zr_b: PositiveFloat = 1.6
+    dry_below: NonNegativeFloat = 0.05
 
     def to_network(self, rate: Tensor) -> Tensor:
         """Network units of a rain rate in mm/h (no NaN)."""

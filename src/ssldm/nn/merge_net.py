@@ -11,11 +11,11 @@ from typing import Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.nn.pixel_encoder import PixelEncoder
+from ssldm.nn.pixel_encoder import GROUPS, PixelEncoder
 
 
 class MergeNetConfig(Config):
@@ -24,29 +24,37 @@ class MergeNetConfig(Config):
     Attributes:
         context_frames: number of observed frames, T_in.
         latent_channels: channels of a latent frame.
-        pixels: pixel-space condition: none, the downsampled context, or a learned encoder.
+        pixels: pixel-space condition: none, the downsampled context, or a learned encoder, which halves
+            frames to the size of latents, so that a latent pixel must be 1, 2, 4, 8, … pixels.
         pixel_channels: channels of a context frame in pixel space (published: one, repeated three times).
-        encoder_width: width of the pixel encoder at full size.
+        encoder_width: width of the pixel encoder at full size, a multiple of 32.
         encoder_heads: attention heads in its last two stages.
         extrapolation: whether the latents of the motion-extrapolated frames and their coverage enter.
         history: whether the earlier context frames, moved on to each lead time, enter.
         expectation: whether mean and scale of the latents, before anything is sampled, enter.
     """
 
-    context_frames: int = 4
-    latent_channels: int = 4
+    context_frames: PositiveInt = 4
+    latent_channels: PositiveInt = 4
     pixels: Literal["none", "downsampled", "encoder"] = "none"
-    pixel_channels: int = 1
-    encoder_width: int = 64
-    encoder_heads: int = 8
+    pixel_channels: PositiveInt = 1
+    encoder_width: PositiveInt = 64
+    encoder_heads: PositiveInt = 8
     extrapolation: bool = False
     history: bool = False
     expectation: bool = False
 
     @model_validator(mode="after")
-    def _history_has_a_motion(self) -> Self:
+    def _conditions_fit(self) -> Self:
         if self.history and not self.extrapolation:
-            raise ValueError("history needs the extrapolated condition")
+            raise ValueError("history=true needs extrapolation=true, found false")
+        if self.pixels == "encoder" and (
+            self.encoder_width % GROUPS or self.encoder_width % self.encoder_heads
+        ):
+            raise ValueError(
+                f"expected an encoder_width that is a multiple of {GROUPS} and of "
+                f"encoder_heads={self.encoder_heads}, found {self.encoder_width}"
+            )
         return self
 
     @property
@@ -67,9 +75,9 @@ class MergeNetConfig(Config):
         expected = 2 * self.latent_channels if self.expectation else 0
         return self.latent_channels + extrapolated + self.history_channels + expected
 
-    def build(self) -> "MergeNet":
-        """The merge net of this configuration."""
-        return MergeNet(self)
+    def build(self, reduction: int = 8) -> "MergeNet":
+        """The merge net of this configuration, for latent pixels of so many pixels."""
+        return MergeNet(self, reduction)
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,8 @@ class Condition:
 
     Attributes:
         context_latent: ``(b, t_in, c, h, w)``, scaled latents of the observed frames.
-        context_pixels: ``(b, t_in, c_px, H, W)``, the observed frames; needed by the pixel conditions.
+        context_pixels: ``(b, t_in, c_px, H, W)``, the observed frames, or one channel that stands for all;
+            needed by the pixel conditions.
         extrapolated_latent: ``(b, t_out, c, h, w)``, scaled latents of the extrapolated frames.
         extrapolated_coverage: ``(b, t_out, 1, h, w)``, share of each latent pixel that the extrapolation
             covers, 0 to 1.
@@ -108,22 +117,24 @@ class MergeNet(nn.Module):
     that a network may compute once what it makes of it.
     """
 
-    def __init__(self, config: MergeNetConfig) -> None:
+    def __init__(self, config: MergeNetConfig, reduction: int) -> None:
         super().__init__()
         self.config = config
         self.pixel_encoder = (
-            PixelEncoder(config.context_frames, config.encoder_width, heads=config.encoder_heads)
+            PixelEncoder(config.context_frames, config.encoder_width, config.encoder_heads, reduction)
             if config.pixels == "encoder"
             else None
         )
 
     def _pixel_condition(self, pixels: Tensor, size: torch.Size) -> Tensor:
-        """``(b, t_in, c_px, H, W)`` → ``(b, t_in, c_px, h, w)``"""
+        """``(b, t_in, c_px, H, W)``, or one channel for all → ``(b, t_in, c_px, h, w)``"""
         if self.pixel_encoder is not None:
-            encoded: Tensor = self.pixel_encoder(pixels[:, :, 0])
-            return encoded[:, :, None].expand(-1, -1, self.config.pixel_channels, -1, -1)
-        reduced = F.interpolate(pixels.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
-        return reduced.view(*pixels.shape[:3], *size)
+            reduced = self.pixel_encoder(pixels[:, :, 0])[:, :, None]
+        else:
+            flat = F.interpolate(pixels.flatten(0, 1), size=size, mode="bilinear", align_corners=False)
+            reduced = flat.unflatten(0, pixels.shape[:2])
+        repeated: Tensor = reduced.expand(-1, -1, self.config.pixel_channels, -1, -1)
+        return repeated
 
     def forward(self, noisy: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
         """Noisy latents ``(b, t_out, c, h, w)`` → context ``(b, C, h, w)`` and own ``(b, t_out, C', h, w)``.

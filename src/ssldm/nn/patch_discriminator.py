@@ -5,6 +5,9 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEAST_PATCHES = 3
+"""Side of the smallest frame that gives a logit, in pixels, after its halvings."""
+
 
 class PatchDiscriminator(nn.Module):
     """PatchGAN (Isola et al. 2017): a logit for every patch, high where it looks observed.

@@ -1,12 +1,23 @@
 """The learned pixel-space encoder of the conditional merge net (paper fig. B)."""
 
-from collections.abc import Sequence
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssldm.nn.attention import SpatialAttention
 from ssldm.nn.residual_block import ResidualBlock
+
+GROUPS = 32
+"""Of all group normalisations, as published."""
+
+
+def halves_to(reduction: int) -> bool:
+    """Whether a size can be reduced by so much in halves."""
+    return reduction > 0 and reduction.bit_count() == 1
+
+
+def _stage_multipliers(halvings: int) -> tuple[int, ...]:
+    """Widths of the stages: the published 1, 2, 2, 4 for three halvings, with more or fewer 2 for others."""
+    return (1, *(2,) * (halvings - 1), 4) if halvings else (1,)
 
 
 class PixelEncoderStage(nn.Module):
@@ -31,22 +42,22 @@ class PixelEncoder(nn.Module):
 
     Args:
         frames: number of context frames, in and out.
-        width: channels at full size.
-        multipliers: widths of the stages; each but the last halves the size.
+        width: channels at full size, a multiple of `GROUPS`.
         heads: attention heads, in the last two stages.
+        reduction: pixels a latent pixel, a power of two; each stage but the last halves the size.
     """
 
     def __init__(
         self,
         frames: int,
         width: int = 64,
-        multipliers: Sequence[int] = (1, 2, 2, 4),
         heads: int = 8,
-        groups: int = 32,
+        reduction: int = 8,
     ) -> None:
         super().__init__()
+        last = reduction.bit_length() - 1
+        multipliers = _stage_multipliers(last)
         widths = [width, *(width * m for m in multipliers)]
-        last = len(multipliers) - 1
         self.conv_in = nn.Conv2d(frames, width, 7, padding=3)
         self.stages = nn.ModuleList(
             PixelEncoderStage(
@@ -54,16 +65,16 @@ class PixelEncoder(nn.Module):
                 widths[i + 1],
                 heads=heads if i >= last - 1 else 0,
                 halve=i < last,
-                groups=groups,
+                groups=GROUPS,
             )
             for i in range(len(multipliers))
         )
-        self.residual_out = ResidualBlock(widths[-1], width, groups=groups)
-        self.norm_out = nn.GroupNorm(groups, width)
+        self.residual_out = ResidualBlock(widths[-1], width, groups=GROUPS)
+        self.norm_out = nn.GroupNorm(GROUPS, width)
         self.conv_out = nn.Conv2d(width, frames, 3, padding=1)
 
     def forward(self, context: Tensor) -> Tensor:
-        """``(b, t, h, w)`` → ``(b, t, h / r, w / r)``, r = 2^(stages - 1)"""
+        """``(b, t, h, w)`` → ``(b, t, h / r, w / r)``, r the reduction"""
         x = self.conv_in(context)
         for stage in self.stages:
             x = stage(x)

@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from torch import Tensor
 
+from ssldm.config import first_fault
 from ssldm.errors import ModelError
 from ssldm.nn.autoencoder import AutoencoderConfig
 from ssldm.nn.denoiser import DenoiserConfig
@@ -180,10 +182,13 @@ def autoencoder_config(arguments: Mapping[str, Any]) -> AutoencoderConfig:
 
 
 def infer_denoiser_config(published: Mapping[str, Tensor], spatial_heads: int) -> DenoiserConfig:
-    """The configuration that a published state dict implies; only the number of heads leaves no trace in it.
+    """The configuration that a published state dict implies.
+
+    Only the number of spatial heads leaves no trace in it, but that they divide the channels that they attend
+    over; the temporal heads have a bias each.
 
     Raises:
-        ModelError: keys that the published denoiser has are missing.
+        ModelError: keys that the published denoiser has are missing, or so many heads do not divide channels.
     """
     try:
         width = published["time_embed.0.weight"].shape[1]
@@ -198,31 +203,48 @@ def infer_denoiser_config(published: Mapping[str, Tensor], spatial_heads: int) -
             // width
             for level in range(levels)
         )
-    except (KeyError, ValueError) as error:
+        temporal = {key.rpartition(".")[2]: value.shape for key, value in published.items()}
+        temporal_heads, temporal_head_channels = temporal["null_attn_bias"][0], temporal["q_scale"][0]
+    except KeyError as error:
         raise ModelError(f"expected the published denoiser, found no {error}") from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(f"expected the published denoiser, found other keys or shapes ({error})") from error
+    attentions = [key for key in published if re.fullmatch(r"(?!downto32).*\.proj_out\.weight", key)]
+    attended = sorted({published[key].shape[0] for key in attentions})
+    if wrong := [channels for channels in attended if channels % spatial_heads]:
+        fitting = [n for n in range(1, attended[0] + 1) if not any(c % n for c in attended)]
+        raise ModelError(
+            f"expected a number of spatial heads that divides the {wrong[0]} channels of an attention "
+            f"({', '.join(map(str, fitting))}), found {spatial_heads}"
+        )
     pixels: Literal["none", "downsampled", "encoder"] = "none"
     if any(key.startswith("downto32.") for key in published):
         pixels = "encoder"
     elif (in_channels - latent) % (latent + _PIXEL_CHANNELS) == 0:
         pixels = "downsampled"
     per_frame = latent + (0 if pixels == "none" else _PIXEL_CHANNELS)
-    return DenoiserConfig(
-        merge_net=MergeNetConfig(
-            context_frames=(in_channels - latent) // per_frame,
-            latent_channels=latent,
-            pixels=pixels,
-            pixel_channels=_PIXEL_CHANNELS,
-        ),
-        width=width,
-        multipliers=multipliers,
-        blocks=per_level - 1,
-        attention_reductions=tuple(
-            2**level
-            for level in range(levels)
-            if f"input_blocks.{1 + level * per_level}.1.qkv.weight" in published
-        ),
-        spatial_heads=spatial_heads,
-    )
+    try:
+        return DenoiserConfig(
+            merge_net=MergeNetConfig(
+                context_frames=(in_channels - latent) // per_frame,
+                latent_channels=latent,
+                pixels=pixels,
+                pixel_channels=_PIXEL_CHANNELS,
+            ),
+            width=width,
+            multipliers=multipliers,
+            blocks=per_level - 1,
+            attention_reductions=tuple(
+                2**level
+                for level in range(levels)
+                if f"input_blocks.{1 + level * per_level}.1.qkv.weight" in published
+            ),
+            spatial_heads=spatial_heads,
+            temporal_heads=temporal_heads,
+            temporal_head_channels=temporal_head_channels,
+        )
+    except ValidationError as error:
+        raise ModelError(f"expected the published denoiser ({first_fault(error, DenoiserConfig)})") from error
 
 
 def infer_autoencoder_config(published: Mapping[str, Tensor]) -> AutoencoderConfig:
@@ -247,5 +269,12 @@ def infer_autoencoder_config(published: Mapping[str, Tensor]) -> AutoencoderConf
             ),
             blocks=blocks,
         )
-    except (KeyError, ValueError) as error:
+    except ValidationError as error:
+        fault = first_fault(error, AutoencoderConfig)
+        raise ModelError(f"expected the published autoencoder ({fault})") from error
+    except KeyError as error:
         raise ModelError(f"expected the published autoencoder, found no {error}") from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise ModelError(
+            f"expected the published autoencoder, found other keys or shapes ({error})"
+        ) from error

@@ -4,13 +4,15 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.nn.gate import apply_gate
-from ssldm.nn.levels import check_groups
+from ssldm.nn.levels import Multipliers, check_groups
 from ssldm.nn.merge_net import Condition, MergeNetConfig
+
+_HEAD_CHANNELS = 32
 
 
 class StackedDenoiserConfig(Config):
@@ -30,18 +32,24 @@ class StackedDenoiserConfig(Config):
 
     kind: Literal["stacked"] = "stacked"
     merge_net: MergeNetConfig = MergeNetConfig()
-    lead_frames: int = 16
-    width: int = 96
-    multipliers: tuple[int, ...] = (1, 2, 4)
-    blocks: int = 1
+    lead_frames: PositiveInt = 16
+    width: PositiveInt = 96
+    multipliers: Multipliers = (1, 2, 4)
+    blocks: PositiveInt = 1
     attention: bool = True
-    patch: int = 2
+    patch: PositiveInt = 2
     gated: bool = False
-    groups: int = 16
+    groups: PositiveInt = 16
 
     @model_validator(mode="after")
     def _widths_divide(self) -> "StackedDenoiserConfig":
         check_groups(self.width, self.multipliers, self.groups)
+        coarsest = self.width * self.multipliers[-1]
+        if self.attention and coarsest < _HEAD_CHANNELS:
+            raise ValueError(
+                f"attention needs width times the last of multipliers of at least {_HEAD_CHANNELS}, "
+                f"found {coarsest}"
+            )
         return self
 
     @property
@@ -49,20 +57,20 @@ class StackedDenoiserConfig(Config):
         """Latent height and width must be multiples of this."""
         return int(self.patch * 2 ** (len(self.multipliers) - 1))
 
-    def build(self) -> "StackedDenoiser":
-        """A denoiser with fresh weights."""
-        return StackedDenoiser(self)
+    def build(self, reduction: int = 8) -> "StackedDenoiser":
+        """See `ssldm.nn.denoiser.DenoiserConfig.build`."""
+        return StackedDenoiser(self, reduction)
 
 
 class StackedDenoiser(nn.Module):
     """The same call as `ssldm.nn.denoiser.Denoiser`, by `diffusers.UNet2DModel`."""
 
-    def __init__(self, config: StackedDenoiserConfig) -> None:
+    def __init__(self, config: StackedDenoiserConfig, reduction: int) -> None:
         super().__init__()
         from diffusers import UNet2DModel
 
         self.config = config
-        self.merge_net = config.merge_net.build()
+        self.merge_net = config.merge_net.build(reduction)
         merge_net, levels = config.merge_net, len(config.multipliers)
         entering = merge_net.context_channels + config.lead_frames * merge_net.own_channels
         leaving = config.lead_frames * merge_net.latent_channels * (2 if config.gated else 1)
@@ -76,7 +84,7 @@ class StackedDenoiser(nn.Module):
             block_out_channels=tuple(config.width * m for m in config.multipliers),
             layers_per_block=config.blocks,
             norm_num_groups=config.groups,
-            attention_head_dim=32,
+            attention_head_dim=_HEAD_CHANNELS,
         )
         nn.init.zeros_(self.backbone.conv_out.weight)
         nn.init.zeros_(self.backbone.conv_out.bias)

@@ -3,11 +3,11 @@
 from typing import Self
 
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.nn.levels import check_groups
+from ssldm.nn.levels import Multipliers, check_groups
 
 
 class UNetConfig(Config):
@@ -20,11 +20,11 @@ class UNetConfig(Config):
         groups: groups of all group normalisations.
     """
 
-    width: int = 64
-    multipliers: tuple[int, ...] = (1, 2, 2, 4)
-    blocks: int = 1
-    patch: int = 2
-    groups: int = 8
+    width: PositiveInt = 64
+    multipliers: Multipliers = (1, 2, 2, 4)
+    blocks: PositiveInt = 1
+    patch: PositiveInt = 2
+    groups: PositiveInt = 8
 
     @model_validator(mode="after")
     def _widths_divide(self) -> Self:

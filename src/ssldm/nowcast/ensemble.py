@@ -139,7 +139,7 @@ class EnsembleSampler:
         pixels = self.model.config.scaling.to_network(context.nan_to_num(nan=0.0))
         condition = Condition(
             context_latent=self.model.encode(context)[None],
-            context_pixels=pixels[None, :, None].expand(-1, -1, merge_net.pixel_channels, -1, -1),
+            context_pixels=pixels[None, :, None],
         )
         if not merge_net.extrapolation:
             return condition

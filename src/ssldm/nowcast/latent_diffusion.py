@@ -1,11 +1,11 @@
 """The trained model as one module: autoencoder, denoiser and the statistics between them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -13,10 +13,11 @@ from ssldm.diffusion.correlated_noise import CorrelatedNoise
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.nn.any_autoencoder import AnyAutoencoderConfig
 from ssldm.nn.any_denoiser import AnyDenoiserConfig
-from ssldm.nn.block_autoencoder import BlockAutoencoder, BlockAutoencoderConfig
+from ssldm.nn.block_autoencoder import BlockAutoencoder
 from ssldm.nn.frame_network import FrameNetworkConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.merge_net import Condition
+from ssldm.nowcast.misfits import misfits_of_frames, misfits_of_parts
 from ssldm.nowcast.probability_matching import ProbabilityMatchingConfig
 from ssldm.nowcast.residual_target import Expectation, ResidualTarget, per_pixel
 from ssldm.nowcast.spectrum_matching import SpectrumMatchingConfig
@@ -63,16 +64,14 @@ class ModelParts(Config):
     reach: PositiveFloat | None = None
 
     @model_validator(mode="after")
-    def _forecast_is_possible(self) -> Self:
-        turns = isinstance(self.autoencoder, BlockAutoencoderConfig) and self.autoencoder.turns
-        residual = self.diffusion.target == "residual"
-        if self.symmetric and not (turns and residual):
-            raise ValueError("symmetric needs a residual target and a block autoencoder whose latents turn")
-        if self.both_motions and not residual:
-            raise ValueError("both_motions needs a residual target")
-        if self.guidance != 1.0 and self.diffusion.prediction != "v_prediction":
-            raise ValueError("guidance needs the prediction of v")
+    def _parts_fit(self) -> Self:
+        if misfits := list(self._misfits()):
+            raise ValueError("; ".join(misfits))
         return self
+
+    def _misfits(self) -> Iterator[str]:
+        """What does not fit together, each with the keys that it is about and what would fit."""
+        yield from misfits_of_parts(self)
 
 
 class ModelConfig(ModelParts):
@@ -89,28 +88,17 @@ class ModelConfig(ModelParts):
     """
 
     name: str
-    context_frames: int = 4
-    lead_frames: int = 16
-    step_minutes: float = 5.0
+    context_frames: PositiveInt = 4
+    lead_frames: PositiveInt = 16
+    step_minutes: PositiveFloat = 5.0
     pixel_size: tuple[float, float] = (1000.0, 2000.0)
-    training_size: int = 256
+    training_size: PositiveInt = 256
     training_data: tuple[str, ...] = ()
     versions: dict[str, str] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _parts_agree(self) -> Self:
-        merge_net = self.denoiser.merge_net
-        if merge_net.latent_channels != self.autoencoder.latent_channels:
-            raise ValueError("autoencoder and denoiser differ in latent channels")
-        if merge_net.context_frames != self.context_frames:
-            raise ValueError("model and merge net differ in context frames")
-        if self.diffusion.target == "residual" and not merge_net.extrapolation:
-            raise ValueError("a residual target needs the extrapolated condition")
-        if merge_net.expectation and self.diffusion.target != "residual":
-            raise ValueError("the expectation is that of a residual target")
-        if self.residual_network is not None and not merge_net.history:
-            raise ValueError("the network of a residual target needs the history")
-        return self
+    def _misfits(self) -> Iterator[str]:
+        yield from super()._misfits()
+        yield from misfits_of_frames(self, self.context_frames, self.lead_frames)
 
     @property
     def stride(self) -> int:
@@ -132,7 +120,7 @@ class LatentDiffusion(nn.Module):
         super().__init__()
         self.config = config
         self.autoencoder = config.autoencoder.build()
-        self.denoiser = config.denoiser.build()
+        self.denoiser = config.denoiser.build(config.autoencoder.stride)
         channels, lead = config.autoencoder.latent_channels, config.lead_frames
         self.register_buffer("latent_mean", torch.zeros(channels))
         self.register_buffer("latent_std", torch.ones(channels))

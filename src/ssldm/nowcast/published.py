@@ -1,12 +1,15 @@
 """The published checkpoints as a weights folder."""
 
+import warnings
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from ssldm.config import first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
-from ssldm.errors import ModelError
+from ssldm.errors import ModelError, UnverifiedHeads
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.published import (
     autoencoder_state,
@@ -71,7 +74,7 @@ def convert_checkpoints(
     out: Path,
     *,
     averaged: bool = False,
-    spatial_heads: int = SPATIAL_HEADS,
+    spatial_heads: int | None = None,
 ) -> LatentDiffusion:
     """Write a weights folder from the published `Autoencoder.pth` and `pre.pth`.
 
@@ -79,24 +82,31 @@ def convert_checkpoints(
         autoencoder, denoiser: the checkpoints.
         out: the folder to write.
         averaged: take the averaged copy of the denoiser.
-        spatial_heads: of the denoiser; the one size that leaves no trace in its weights.
+        spatial_heads: of the denoiser, those of the published one where None; the one size that leaves no
+            trace in its weights, so that another number is taken with a warning.
 
     Raises:
-        ModelError: files that are not the published checkpoints.
+        ModelError: files that are not the published checkpoints, or heads that do not divide their channels.
     """
+    if out.exists() and not out.is_dir():
+        raise ModelError(f"expected a folder to write the weights to, found a file at {out}")
     encoder_state = read_checkpoint(autoencoder)
     state = select_denoiser(read_checkpoint(denoiser), averaged=averaged)
-    denoiser_sizes = infer_denoiser_config(state, spatial_heads)
-    config = ModelConfig(
-        name="ssldm-isi-published",
-        context_frames=denoiser_sizes.merge_net.context_frames,
-        pixel_size=(2000.0, 2000.0),
-        training_data=("SMHI composite, as published",),
-        scaling=IntensityScaling(kind="reflectivity"),
-        autoencoder=infer_autoencoder_config(encoder_state),
-        denoiser=denoiser_sizes,
-        diffusion=DiffusionConfig(),
-    )
+    denoiser_sizes = infer_denoiser_config(state, SPATIAL_HEADS if spatial_heads is None else spatial_heads)
+    autoencoder_sizes = infer_autoencoder_config(encoder_state)
+    try:
+        config = ModelConfig(
+            name="ssldm-isi-published",
+            context_frames=denoiser_sizes.merge_net.context_frames,
+            pixel_size=(2000.0, 2000.0),
+            training_data=("SMHI composite, as published",),
+            scaling=IntensityScaling(kind="reflectivity"),
+            autoencoder=autoencoder_sizes,
+            denoiser=denoiser_sizes,
+            diffusion=DiffusionConfig(),
+        )
+    except ValidationError as error:
+        raise ModelError(f"not checkpoints of one model ({first_fault(error, ModelConfig)})") from error
     model = config.build()
     model.latent_std.fill_(1.0 / LATENT_SCALE)
     try:
@@ -104,5 +114,12 @@ def convert_checkpoints(
         model.denoiser.load_state_dict(denoiser_state(state))
     except RuntimeError as error:
         raise ModelError(f"not the published checkpoints ({' '.join(str(error).split())[:200]})") from error
+    if spatial_heads not in (None, SPATIAL_HEADS):
+        warnings.warn(
+            f"weights do not tell how many spatial heads they are of; {spatial_heads} are taken as asked, "
+            f"the published model has {SPATIAL_HEADS}",
+            UnverifiedHeads,
+            stacklevel=2,
+        )
     write_weights(out, config, model.state_dict())
     return model

@@ -49,7 +49,7 @@ def read_config(folder: Path, kind: type[C]) -> C:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ModelError(f"{folder}: not a model's configuration ({first_fault(error)})") from error
+        raise ModelError(f"{folder}: not a model's configuration ({first_fault(error, kind)})") from error
 
 
 def load_weights(module: nn.Module, folder: Path) -> None:
@@ -61,7 +61,8 @@ def load_weights(module: nn.Module, folder: Path) -> None:
     try:
         module.load_state_dict(read_weights(folder))
     except RuntimeError as error:
-        first = str(error).splitlines()[0]
+        _, *differences = str(error).splitlines()
+        first = differences[0].strip() if differences else error
         raise ModelError(f"{folder}: weights and configuration differ ({first})") from error
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.config import Config
-from ssldm.errors import ObservationError, SsldmError
+from ssldm.errors import ConfigurationError, ObservationError, SsldmError
 from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.isolation import in_a_process, process_pool
@@ -39,6 +39,8 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 _THREADS = 2
 _POOL_BYTES = 1 << 29
 _BYTES_A_PIXEL = 24
+# From 2000 on; nanoseconds end in 2262.
+_MOST_DAYS = 95_000
 
 
 class BuildOptions(Config):
@@ -188,6 +190,7 @@ def build_simulated(
 
     Raises:
         ObservationError: the store exists.
+        ConfigurationError: days beyond what times in nanoseconds reach.
     """
     check_new(out)
     aside = _aside(out)
@@ -199,6 +202,11 @@ def build_simulated(
             if days < 0:
                 length = storm["time"].values[-1] - storm["time"].values[0] + EVENT_GAP
                 days = int(length // np.timedelta64(1, "D")) + 1
+                if (seed + events) * days > _MOST_DAYS:
+                    raise ConfigurationError(
+                        f"expected storms of {_MOST_DAYS} days at most, counted from seed 0, "
+                        f"found {events} of {days} from seed {seed}"
+                    )
             storm = storm.assign_coords(time=storm["time"] + np.timedelta64((seed + event) * days, "D"))
             storm.attrs["seed"] = seed
             laid += lay_aside(aside / "frames", storm, series_key(storm), str(event), shape[0] * shape[1])

@@ -41,6 +41,8 @@ class Regridding(Config):
             data = thin(data, self.step_minutes)
         if self.crop is not None:
             data = crop(data, self.crop)
+        if self.resolution is not None:
+            _check_coarsest(data, self.resolution)
         if self.crs is not None:
             return reproject(data, self.crs, self.resolution or pixel_size(data))
         if self.resolution is not None:
@@ -166,6 +168,14 @@ def reproject(data: xr.DataArray, crs: str | None, resolution: float) -> xr.Data
         target,
     )
     return _on(data, grid, frames)
+
+
+def _check_coarsest(data: xr.DataArray, resolution: float) -> None:
+    if resolution > (extent := pixel_size(data) * min(data.shape[1:])):
+        raise ConfigurationError(
+            f"expected a resolution of at most {extent:g} m, the shorter side of the domain, "
+            f"found {resolution:g} m"
+        )
 
 
 def _on(data: xr.DataArray, grid: Grid, frames: Any) -> xr.DataArray:

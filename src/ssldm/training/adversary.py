@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.nn.patch_discriminator import PatchDiscriminator, hinge_loss
+from ssldm.nn.patch_discriminator import LEAST_PATCHES, PatchDiscriminator, hinge_loss
 
 _LARGEST_WEIGHT = 1e4
 
@@ -21,11 +22,16 @@ class AdversaryConfig(Config):
         learning_rate: of the discriminator.
     """
 
-    weight: float = 0.0
-    start: int = 1000
-    width: int = 32
-    layers: int = 2
-    learning_rate: float = 4e-4
+    weight: NonNegativeFloat = 0.0
+    start: NonNegativeInt = 1000
+    width: int = Field(default=32, gt=0, multiple_of=8)
+    layers: PositiveInt = 2
+    learning_rate: PositiveFloat = 4e-4
+
+    @property
+    def least_side(self) -> int:
+        """Of frames in pixels, so that the discriminator sees a patch."""
+        return int(LEAST_PATCHES * 2**self.layers)
 
 
 class Adversary(nn.Module):

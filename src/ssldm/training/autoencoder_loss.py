@@ -5,10 +5,11 @@ The published code carries no such loss, only a remark that its autoencoder was 
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
 from ssldm.config import Config
@@ -34,16 +35,27 @@ class AutoencoderLossConfig(Config):
         kl: weight of the KL divergence a pixel (LDM sums errors and divergence over an image: the same).
     """
 
-    intensity_weight: float = 30.0
-    intensity_power: float = 2.0
-    structure: float = 0.2
-    overlap: float = 2.0
-    levels: tuple[float, ...] = (0.5, 2.0, 4.0, 5.7, 8.0, 11.3, 16.0, 22.6, 32.0)
-    softness: float = 0.07
-    window: int = 8
-    spectrum: float = 0.1
-    wavelengths: tuple[float, float] = (3.5, 18.0)
-    kl: float = 1e-6
+    intensity_weight: NonNegativeFloat = 30.0
+    intensity_power: NonNegativeFloat = 2.0
+    structure: NonNegativeFloat = 0.2
+    overlap: NonNegativeFloat = 2.0
+    levels: tuple[PositiveFloat, ...] = Field(
+        default=(0.5, 2.0, 4.0, 5.7, 8.0, 11.3, 16.0, 22.6, 32.0), min_length=1
+    )
+    softness: PositiveFloat = 0.07
+    window: int = Field(default=8, ge=2)
+    spectrum: NonNegativeFloat = 0.1
+    wavelengths: tuple[PositiveFloat, PositiveFloat] = (3.5, 18.0)
+    kl: NonNegativeFloat = 1e-6
+
+    @model_validator(mode="after")
+    def _wavelengths_are_a_range(self) -> Self:
+        shortest, longest = self.wavelengths
+        if longest < shortest:
+            raise ValueError(
+                f"expected wavelengths from the shortest to the longest, found {shortest:g} to {longest:g}"
+            )
+        return self
 
 
 class AutoencoderLoss(NamedTuple):

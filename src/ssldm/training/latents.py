@@ -1,7 +1,7 @@
 """The latents that a denoiser learns from, and the model that they belong to."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -11,12 +11,12 @@ from typing import Any
 import torch
 import xarray as xr
 
-from ssldm.errors import ConfigurationError
+from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig, ModelParts
 from ssldm.nowcast.motion_history import motion_history
 from ssldm.nowcast.weights_folder import weights_hash
 from ssldm.radar.windows import WindowIndex
-from ssldm.training.autoencoder_weights import MODEL, load_autoencoder
+from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights, load_autoencoder
 from ssldm.training.latent_cache import History, LatentCache, Progress, WindowDataset, build_cache
 from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import Preset
@@ -64,8 +64,10 @@ def build_latents(
         ConfigurationError: an autoencoder that is not the preset's.
     """
     weights, network = load_autoencoder(autoencoder / MODEL)
-    if weights.autoencoder != preset.autoencoder or weights.scaling != preset.scaling:
-        raise ConfigurationError(f"the autoencoder in {autoencoder} is not the preset's")
+    if differences := list(_differences(weights, preset)):
+        raise ConfigurationError(
+            f"the autoencoder in {autoencoder} is not the preset's: {', '.join(differences)}"
+        )
     train_series, validation_series = open_splits(train, validation)
     size = {"frames": preset.window.context_frames + preset.window.lead_frames, "size": preset.window.size}
     train_index = preset.window.build_index(train_series, **size)
@@ -79,8 +81,21 @@ def build_latents(
     return Latents(model, train_cache, validation_cache)
 
 
+def _differences(weights: AutoencoderWeights, preset: Preset) -> Iterator[str]:
+    """The keys of a trained autoencoder that are not as in the preset."""
+    for section in AutoencoderWeights.model_fields:
+        found, expected = (getattr(one, section).model_dump(mode="json") for one in (weights, preset))
+        for key in expected.keys() | found.keys():
+            if (here := found.get(key)) != (wanted := expected.get(key)):
+                yield f"{section}.{key} is {here}, expected {wanted}"
+
+
 def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, windows: int = 32) -> None:
-    """Set mean and deviation of the latents, from frames of some windows."""
+    """Set mean and deviation of the latents, from frames of some windows.
+
+    Raises:
+        ObservationError: all of them are dry.
+    """
     import numpy as np
 
     rng = np.random.default_rng((seed, 0))
@@ -93,6 +108,10 @@ def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, wind
         latents = model.encode(torch.from_numpy(frames).to(device))
     model.latent_mean.copy_(latents.mean(dim=(0, 2, 3)))
     model.latent_std.copy_(latents.std(dim=(0, 2, 3)))
+    if not bool((model.latent_std > 0.0).all()):
+        raise ObservationError(
+            "expected rain in the windows to train on, found none in those that were drawn"
+        )
 
 
 def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from ssldm.errors import ConfigurationError
+from ssldm.errors import ConfigurationError, ModelError
 from ssldm.nn.precision import has_fast_bfloat16
 from ssldm.training.preset import OptimisationConfig
 
@@ -67,9 +67,40 @@ class TimeLeft(lightning.Callback):
             pl_module.log("minutes_left", left, prog_bar=True, logger=False)
 
 
-def nothing_to_resume(out: Path) -> ConfigurationError:
-    """The error of a run that was to go on and has not begun."""
-    return ConfigurationError(f"expected a checkpoint to resume from, found none at {out / CHECKPOINT}")
+def check_run(out: Path, *parts: Path, resume: bool) -> None:
+    """Refuse to begin a run over another, or to resume one that has not begun.
+
+    Args:
+        out: folder of the run.
+        parts: folders of trainings that come before its own.
+        resume: whether it is to go on.
+
+    Raises:
+        ConfigurationError: a file instead of a folder, a run that is not to be resumed, or none that is.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigurationError(f"expected a folder for the run, found a file at {out}")
+    begun = any((folder / CHECKPOINT).exists() for folder in (out, *parts))
+    if begun and not resume:
+        raise ConfigurationError(f"{out} holds a run already: resume it, or choose another folder")
+    if resume and not begun:
+        raise ConfigurationError(f"expected a checkpoint to resume from, found none at {out / CHECKPOINT}")
+
+
+def _check_checkpoint(path: Path, module: lightning.LightningModule) -> None:
+    """Refuse a damaged checkpoint, and one of networks of other sizes."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+    except Exception as error:  # torch raises many kinds on what is damaged
+        raise ModelError(f"{path}: not a checkpoint, or a damaged one ({type(error).__name__})") from error
+    expected = module.state_dict()
+    for name in sorted(expected.keys() | found.keys()):
+        shapes = [tuple(state[name].shape) if name in state else None for state in (expected, found)]
+        if shapes[0] != shapes[1]:
+            raise ConfigurationError(
+                f"{path}: expected the run of this preset, found another, whose {name} has the shape "
+                f"{shapes[1]} and not {shapes[0]}"
+            )
 
 
 def fit(
@@ -84,13 +115,13 @@ def fit(
     """Train to the end, with a checkpoint after every epoch; ``module`` ends with the averaged weights.
 
     Raises:
-        ConfigurationError: ``out`` holds a run and ``resume`` is false, or the other way round.
+        ConfigurationError: see `check_run`; or the run to resume is of other networks.
+        ModelError: a damaged checkpoint.
     """
+    check_run(out, resume=resume)
     checkpoint = out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise ConfigurationError(f"{out} holds a run already: resume it, or choose another folder")
-    if resume and not checkpoint.exists():
-        raise nothing_to_resume(out)
+    if resume:
+        _check_checkpoint(checkpoint, module)
     out.mkdir(parents=True, exist_ok=True)
     trainer = lightning.Trainer(
         accelerator="auto",

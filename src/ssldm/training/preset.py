@@ -1,26 +1,31 @@
 """Presets: every number that a training run depends on, in one strict, shipped file."""
 
-from collections.abc import Sequence
-from importlib.resources import files
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import xarray as xr
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
-from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.nn.unet import UNetConfig
 from ssldm.nowcast.latent_diffusion import ModelParts
+from ssldm.nowcast.misfits import misfits_of_frames, turning_fault
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
-
-PRESETS = ("paper", "base", "small", "tiny")
+from ssldm.training.preset_file import override, read_preset
 
 
 class WindowConfig(Config):
@@ -38,16 +43,27 @@ class WindowConfig(Config):
         corrected: weight each window in the loss as if windows had been drawn evenly, not by their rain.
     """
 
-    context_frames: int = 4
-    lead_frames: int = 16
-    step_minutes: float = 5.0
-    size: int = 256
-    coarsenings: tuple[Annotated[float, Field(ge=1, multiple_of=0.5)], ...] = (1,)
+    context_frames: int = Field(default=4, ge=2)
+    lead_frames: PositiveInt = 16
+    step_minutes: PositiveFloat = 5.0
+    size: PositiveInt = 256
+    coarsenings: Annotated[
+        tuple[Annotated[float, Field(ge=1, multiple_of=0.5)], ...], Field(min_length=1)
+    ] = (1,)
     rescaled: bool = False
-    least_lead_frames: int | None = None
-    dry_weight: float = 0.02
-    observed: float = 0.5
+    least_lead_frames: PositiveInt | None = None
+    dry_weight: NonNegativeFloat = 0.02
+    observed: float = Field(default=0.5, ge=0.0, le=1.0)
     corrected: bool = False
+
+    @model_validator(mode="after")
+    def _has_its_frames(self) -> Self:
+        if self.least_lead_frames is not None and self.least_lead_frames > self.lead_frames:
+            raise ValueError(
+                f"expected least_lead_frames of at most lead_frames={self.lead_frames}, "
+                f"found {self.least_lead_frames}"
+            )
+        return self
 
     def build_index(self, series: Sequence[xr.DataArray], *, frames: int, size: int) -> WindowIndex:
         """The windows of ``frames`` frames and ``size`` pixels in some series."""
@@ -78,18 +94,18 @@ class OptimisationConfig(Config):
         workers: processes that read data.
     """
 
-    steps: int
-    steps_per_epoch: int = 200
-    validate_epochs: int = 1
-    batch_size: int = 16
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup_steps: int = 200
-    clip_norm: float = 1.0
-    ema_decay: float = 0.999
+    steps: PositiveInt
+    steps_per_epoch: PositiveInt = 200
+    validate_epochs: PositiveInt = 1
+    batch_size: PositiveInt = 16
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.01
+    warmup_steps: NonNegativeInt = 200
+    clip_norm: NonNegativeFloat = 1.0
+    ema_decay: float = Field(default=0.999, ge=0.0, le=1.0)
     precision: Literal["auto", "bf16-mixed", "16-mixed", "32-true"] = "auto"
-    workers: int = 0
-    seed: int = 0
+    workers: NonNegativeInt = 0
+    seed: int = Field(default=0, ge=0, lt=2**31)
 
 
 class AutoencoderTrainingConfig(Config):
@@ -103,17 +119,27 @@ class AutoencoderTrainingConfig(Config):
         lpips_network: its TorchScript, see `ssldm.verification.perceptual`.
     """
 
-    crop: int = 128
+    crop: PositiveInt = 128
     loss: AutoencoderLossConfig = AutoencoderLossConfig()
     adversary: AdversaryConfig = AdversaryConfig()
-    lpips: float = 0.0
+    lpips: NonNegativeFloat = 0.0
     lpips_network: Path | None = None
     optimisation: OptimisationConfig
 
     @model_validator(mode="after")
-    def _lpips_has_a_network(self) -> Self:
-        if self.lpips and self.lpips_network is None:
-            raise ValueError("LPIPS in the loss needs lpips_network, the path of its TorchScript")
+    def _loss_can_be_taken(self) -> Self:
+        if self.lpips and not (self.lpips_network and self.lpips_network.is_file()):
+            found = self.lpips_network or "none"
+            raise ValueError(
+                f"lpips={self.lpips:g} needs lpips_network, the path of its TorchScript, found {found}"
+            )
+        if self.adversary.weight and self.crop < (least := self.adversary.least_side):
+            raise ValueError(
+                f"adversary.layers={self.adversary.layers} need a crop of at least {least} pixels, "
+                f"found {self.crop}"
+            )
+        if self.crop < self.loss.window:
+            raise ValueError(f"expected loss.window of at most crop={self.crop}, found {self.loss.window}")
         return self
 
 
@@ -131,13 +157,13 @@ class DenoiserTrainingConfig(Config):
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
     """
 
-    windows: int = 2000
-    validation_windows: int = 8
+    windows: PositiveInt = 2000
+    validation_windows: PositiveInt = 8
     turned: bool = False
-    deviation_power: float = 0.0
+    deviation_power: NonNegativeFloat = 0.0
     keep_pixels: bool = False
-    validation_members: int = 4
-    validation_steps: int = 8
+    validation_members: int = Field(default=4, ge=2)
+    validation_steps: PositiveInt = 8
     optimisation: OptimisationConfig
 
 
@@ -151,10 +177,10 @@ class ResidualTrainingConfig(Config):
         scales: sides in pixels of the squares over whose means the CRPS is taken, too.
     """
 
-    crop: int = 16
-    leads: int = 2
-    members: int = 2
-    scales: tuple[int, ...] = (1, 4, 16)
+    crop: PositiveInt = 16
+    leads: PositiveInt = 2
+    members: int = Field(default=2, ge=2)
+    scales: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16)
     optimisation: OptimisationConfig = OptimisationConfig(steps=2000, learning_rate=2e-3)
 
 
@@ -165,7 +191,7 @@ class UNetTrainingConfig(Config):
         intensity_weight: β in the weight 1 + β (x - x_dry) of the absolute error.
     """
 
-    intensity_weight: float = 0.0
+    intensity_weight: NonNegativeFloat = 0.0
     optimisation: OptimisationConfig = OptimisationConfig(steps=2000, batch_size=4)
 
 
@@ -181,49 +207,54 @@ class Preset(ModelParts):
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
 
-    @model_validator(mode="after")
-    def _autoencoder_serves(self) -> Self:
-        block = self.autoencoder if isinstance(self.autoencoder, BlockAutoencoderConfig) else None
-        if block and self.scaling.kind != "power":
-            raise ValueError(f"the block autoencoder needs scaling of kind power, found {self.scaling.kind}")
-        if self.denoiser_training.turned and not (block and block.turns):
-            raise ValueError(
-                "denoiser_training.turned needs a block autoencoder with frequencies alike in y and x"
+    def _misfits(self) -> Iterator[str]:
+        window, stride = self.window, self.autoencoder.stride
+        yield from super()._misfits()
+        yield from misfits_of_frames(self, window.context_frames, window.lead_frames, "window.")
+        if self.denoiser_training.turned and (fault := turning_fault(self)):
+            yield f"denoiser_training.turned needs {fault}"
+        yield from _no_multiple(
+            f"window.size={window.size}",
+            window.size,
+            stride * self.denoiser.stride,
+            "autoencoder and denoiser",
+        )
+        crop = self.autoencoder_training.crop
+        yield from _no_multiple(f"autoencoder_training.crop={crop}", crop, stride, "autoencoder")
+        side, reach = window.size // stride, self.diffusion.noise_reach
+        if self.diffusion.noise == "correlated" and side <= 2 * reach:
+            yield (
+                f"expected diffusion.noise_reach under half of the {side} latent pixels of "
+                f"window.size={window.size}, found {reach}"
             )
-        return self
+        cropped, coarsest = (
+            min(self.residual_training.crop, side) * stride,
+            max(self.residual_training.scales),
+        )
+        if self.residual_network is not None and coarsest > cropped:
+            yield f"expected residual_training.scales of at most {cropped} pixels, its crop, found {coarsest}"
+        if (steps := self.denoiser_training.validation_steps) > self.diffusion.timesteps:
+            yield (
+                f"expected denoiser_training.validation_steps of at most "
+                f"diffusion.timesteps={self.diffusion.timesteps}, found {steps}"
+            )
 
 
 def load_preset(name: str, overrides: Sequence[str] = ()) -> Preset:
     """A shipped preset by name, or one in a file, with ``section.key=value`` overrides.
 
     Raises:
-        ConfigurationError: no such preset, a misspelt key, a value of the wrong kind.
+        ConfigurationError: no such preset, a misspelt key, a value of the wrong kind, parts that do not fit.
     """
-    path = Path(name)
-    if name in PRESETS:
-        text = (files("ssldm") / "presets" / f"{name}.yaml").read_text()
-    elif path.is_file():
-        text = path.read_text()
-    else:
-        raise ConfigurationError(f"expected a preset ({', '.join(PRESETS)}) or a file, found {name!r}")
-    tree = yaml.safe_load(text)
-    if not isinstance(tree, dict):
-        raise ConfigurationError(f"{name}: expected sections, found {type(tree).__name__}")
-    for override in overrides:
-        _set(tree, override)
+    tree = read_preset(name)
+    for text in overrides:
+        override(tree, text, Preset)
     try:
         return Preset.model_validate(tree)
     except ValidationError as error:
-        raise ConfigurationError(f"{name}: {first_fault(error)}") from error
+        raise ConfigurationError(f"{name}: {first_fault(error, Preset)}") from error
 
 
-def _set(tree: dict[str, Any], override: str) -> None:
-    key, separator, value = override.partition("=")
-    if not separator:
-        raise ConfigurationError(f"expected key=value, found {override!r}")
-    *sections, last = key.split(".")
-    for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise ConfigurationError(f"{override!r}: {section!r} is not a section")
-    tree[last] = yaml.safe_load(value)
+def _no_multiple(what: str, size: int, stride: int, whose: str) -> Iterator[str]:
+    if size % stride:
+        yield f"expected a multiple of {stride}, the stride of {whose}, found {what}"

@@ -8,6 +8,7 @@ import lightning
 import yaml
 
 from ssldm.atomic import replacing
+from ssldm.errors import ConfigurationError
 from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
 from ssldm.nowcast.weights_folder import load_weights, write_weights
 from ssldm.training.autoencoder_module import AutoencoderModule
@@ -17,12 +18,14 @@ from ssldm.training.frames import FrameData
 from ssldm.training.latent_cache import Progress
 from ssldm.training.latent_data import LatentData, ShuffledCache, singles, targets
 from ssldm.training.latents import Latents, build_latents
-from ssldm.training.optimisation import CHECKPOINT, fit, nothing_to_resume
+from ssldm.training.optimisation import CHECKPOINT, check_run, fit
 from ssldm.training.preset import Preset
 from ssldm.training.residual_data import CroppedCache
 from ssldm.training.residual_module import ResidualModule
 from ssldm.training.series import open_splits
 from ssldm.training.unet_module import UNetModule
+
+_RESIDUAL = "residual"
 
 
 class ExportWeights(lightning.Callback):
@@ -47,6 +50,7 @@ def train_autoencoder(
         out: folder of the run: checkpoint, logs, `model/`.
         resume: go on from the run's last checkpoint.
     """
+    check_run(out, resume=resume)
     optimisation = preset.autoencoder_training.optimisation
     lightning.seed_everything(optimisation.seed, verbose=False)
     module = AutoencoderModule(preset)
@@ -94,15 +98,14 @@ def train_denoiser(
     Raises:
         ConfigurationError: an autoencoder that is not the preset's.
     """
+    check_run(out, out / _RESIDUAL, resume=resume)
     optimisation = preset.denoiser_training.optimisation
     lightning.seed_everything(optimisation.seed, verbose=False)
-    if resume and not any((folder / CHECKPOINT).exists() for folder in (out, out / "residual")):
-        raise nothing_to_resume(out)
     found = build_latents(
         preset, train, validation, autoencoder, latents or out / "latents", name=out.name, progress=progress
     )
     model = found.model
-    prepare_target(preset, found, out / "residual", resume=resume)
+    prepare_target(preset, found, out / _RESIDUAL, resume=resume)
     module = DenoiserModule(preset, model, out / "pictures")
 
     def export() -> None:
@@ -157,7 +160,16 @@ def train_unet(
         train, validation: archives; without any for validation a fifth of the events is held out.
         out: folder of the run: checkpoint, logs, `model/`.
         resume: go on from the run's last checkpoint.
+
+    Raises:
+        ConfigurationError: windows that the U-Net cannot halve often enough, or see `check_run`.
     """
+    check_run(out, resume=resume)
+    if preset.window.size % preset.unet.stride:
+        raise ConfigurationError(
+            f"expected a multiple of {preset.unet.stride}, the stride of unet, "
+            f"found window.size={preset.window.size}"
+        )
     optimisation = preset.unet_training.optimisation
     lightning.seed_everything(optimisation.seed, verbose=False)
     module = UNetModule(preset)
