@@ -310,7 +310,7 @@ def test_frames_that_jitter_are_forecast_by_their_nominal_step_and_that_is_said(
 
 def test_old_frames_are_refused_where_a_time_is_asked_for(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
     late = storm["time"].values[-1] + np.timedelta64(1, "D")
-    with pytest.raises(NoDataError, match="1440 minutes before"):
+    with pytest.raises(NoDataError, match="24 hours before"):
         nowcaster.nowcast(storm, members=1, steps=1, reference_time=late)
     nowcaster.nowcast(storm, members=1, steps=1, reference_time=late, max_age="25h")
 

@@ -17,6 +17,8 @@ Time = str | np.datetime64 | pd.Timestamp
 Duration = str | np.timedelta64 | pd.Timedelta
 # Coordinate of observations: the file that each frame comes from.
 SOURCE_FILE = "source_file"
+# In minutes, below which a duration is told in minutes, and in hours.
+_FEW_HOURS, _FEW_DAYS = 180, 4320
 
 
 def latest_context(
@@ -133,10 +135,10 @@ def frame_between(before: NDArray[np.floating], after: NDArray[np.floating]) -> 
 
 def _check_age(newest: np.datetime64, asked: np.datetime64 | None, longest: np.timedelta64) -> None:
     if asked is not None and asked - newest > longest:
-        age = minutes_of(asked - newest)
         raise NoDataError(
-            f"expected a frame at most {minutes_of(longest)} minutes before {_stamp(asked)}, "
-            f"found the newest at {_stamp(newest)}, {age} minutes before (--max-age allows older ones)"
+            f"expected a frame at most {_words(longest)} before {_stamp(asked)}, "
+            f"found the newest at {_stamp(newest)}, {_words(asked - newest)} before "
+            "(--max-age allows older ones)"
         )
 
 
@@ -182,6 +184,14 @@ def _duration(value: Duration) -> np.timedelta64:
     if pd.isna(duration) or duration <= pd.Timedelta(0):
         raise ConfigurationError(f"expected a duration like 10min, found {value!r}")
     return duration.to_timedelta64().astype("timedelta64[ns]")  # type: ignore[no-any-return]
+
+
+def _words(duration: np.timedelta64) -> str:
+    """A duration in minutes, hours or days."""
+    minutes = float(duration / np.timedelta64(1, "m"))
+    if minutes < _FEW_HOURS:
+        return f"{minutes:.3g} minutes"
+    return f"{minutes / 60:.3g} hours" if minutes < _FEW_DAYS else f"{minutes / 1440:.0f} days"
 
 
 def _stamp(time: np.datetime64) -> str:
