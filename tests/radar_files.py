@@ -25,6 +25,17 @@ def write_smhi(folder: Path, values: np.ndarray, start: str = "2021-05-11T02:30"
     return path
 
 
+def change_attributes(path: Path, group: str, **attributes: object) -> Path:
+    """The HDF5 file with attributes of a group set, or with None removed."""
+    with h5py.File(path, "a") as file:
+        for name, value in attributes.items():
+            if value is None:
+                del file.require_group(group).attrs[name]
+            else:
+                file.require_group(group).attrs[name] = value
+    return path
+
+
 def write_knmi(folder: Path, time: str, values: np.ndarray) -> Path:
     """A five-minute accumulation in hundredths of a millimetre, 65535 unobserved."""
     end = np.datetime64(time, "m")
@@ -98,6 +109,41 @@ def write_fmi_geotiff(folder: Path, stamp: str, values: np.ndarray) -> Path:
         transform=from_origin(-196593.0, 8084432.0, 250.0, 250.0),
     ) as file:
         file.write(values.astype(np.uint8), 1)
+    return path
+
+
+def write_geotiff(
+    folder: Path,
+    name: str,
+    values: np.ndarray,
+    *,
+    tags: dict[str, object] | None = None,
+    band_tags: dict[str, object] | None = None,
+    unit: str | None = None,
+    description: str | None = None,
+    scaling: tuple[float, float] = (1.0, 0.0),
+    **profile: object,
+) -> Path:
+    """Bands ``(band, y, x)`` or one ``(y, x)``, 2 km pixels from the origin of OPERA's projection; the rest
+    is said of the first band, and left out where it is not given."""
+    bands = values if values.ndim == 3 else values[None]
+    path = folder / name
+    given = {
+        "crs": "+proj=laea +lat_0=55 +lon_0=10 +x_0=1950000 +y_0=-2100000 +ellps=WGS84 +units=m",
+        "transform": from_origin(0.0, 0.0, 2000.0, 2000.0),
+    } | profile
+    count, height, width = bands.shape
+    size = {"height": height, "width": width, "count": count, "dtype": bands.dtype}
+    with rasterio.open(path, "w", driver="GTiff", **size, **given) as file:
+        file.write(bands)
+        file.update_tags(**(tags or {}))
+        file.update_tags(1, **(band_tags or {}))
+        if unit is not None:
+            file.set_band_unit(1, unit)
+        if description is not None:
+            file.set_band_description(1, description)
+        if scaling != (1.0, 0.0):
+            file.scales, file.offsets = [scaling[0]] * count, [scaling[1]] * count
     return path
 
 
@@ -175,14 +221,18 @@ def write_odim(
     return path
 
 
-def write_radolan(folder: Path, product: str, stamp: str, codes: np.ndarray) -> Path:
-    """A 900×900 composite, southern row first: bytes for RX, words with flags for RY."""
+def write_radolan(
+    folder: Path, product: str, stamp: str, codes: np.ndarray, *, version: int = 3, ahead: int | None = None
+) -> Path:
+    """A composite ``(y, x)``, southern row first: bytes for RX, words with flags for RY and RV."""
     time = datetime.strptime(stamp, "%Y%m%d%H%M")
     nbytes = 1 if product == "RX" else 2
-    size = {"RX": 810141, "RY": 1620145}[product]
+    size = 810141 if product == "RX" else 1620145
+    forecast = "" if ahead is None else f"VV {ahead:03d} MF 00000002"
     text = (
-        f"{product}{time:%d%H%M}10000{time:%m%y}BY{size:7d}VS 3SW   2.13.1"
-        f"PR E{'+00' if nbytes == 1 else '-02'}INT{5:4d}GP 900x 900MS 25<boo,ros,emd,hnr,pro,ess> "
+        f"{product}{time:%d%H%M}10000{time:%m%y}BY{size:7d}VS {version}SW   2.13.1"
+        f"PR E{'+00' if nbytes == 1 else '-02'}INT{5:4d}"
+        f"GP{codes.shape[0]:4d}x{codes.shape[1]:4d}{forecast}MS 25<boo,ros,emd,hnr,pro,ess> "
     )
     path = folder / f"raa01-{product.lower()}_10000-{time:%y%m%d%H%M}-dwd---bin"
     content = codes.astype(np.uint8 if nbytes == 1 else "<u2").tobytes()

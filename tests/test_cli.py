@@ -1,11 +1,13 @@
 """The command line: exit statuses, one line for every failure, nothing half-written."""
 
 import io
+import os
 import subprocess
 import sys
 import time
 import warnings
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from radar_files import write_knmi, write_smhi
 from test_nowcast import tiny_model
 
 from ssldm.cli import main
+from ssldm.nowcast.dataset import open_nowcast
 from ssldm.nowcast.nowcaster import Nowcaster
 from ssldm.radar.archive import open_archive
 from ssldm.radar.simulation import simulate
@@ -108,6 +111,71 @@ def test_bad_options_are_refused_in_one_line(frames: list[Path], model: Path, tm
     refused(ssldm("nowcast", *frames), "--out")
     refused(ssldm("forecast"), "forecast")
     refused(ssldm("archive", "info", tmp_path / "none.zarr"), "none.zarr")
+
+
+def test_a_growing_folder_is_forecast_in_spite_of_gaps_and_damage(
+    frames: list[Path], model: Path, tmp_path: Path
+) -> None:
+    folder, out = frames[0].parent, tmp_path / "x.nc"
+    asked = ("nowcast", folder, "--model", model, "--members", 1, "--steps", 1, "--out", out)
+    write_knmi(folder, "2010-08-26T03:20", np.zeros((64, 64)))
+    frames[2].unlink()  # 03:10
+    (folder / "RAD_NL25_RAP_5min_201008260325.h5").write_bytes(frames[0].read_bytes()[:3000])
+    result = ssldm(*asked)
+    assert result.returncode == 0, result.stderr
+    assert "from 2010-08-26T03:20 UTC" in result.stdout
+    assert open_nowcast(out).attrs["source"].startswith("tiny")
+    refused(ssldm(*asked, "--strict"), "201008260325", "damaged or cut short")
+    (folder / "RAD_NL25_RAP_5min_201008260325.h5").unlink()
+    refused(ssldm(*asked, "--strict"), "steps of 5, 10")
+
+
+def test_frames_of_yesterday_are_no_forecast_for_today(
+    frames: list[Path], model: Path, tmp_path: Path
+) -> None:
+    asked = ("nowcast", *frames, "--model", model, "--members", 1, "--steps", 1, "--out", tmp_path / "x.nc")
+    refused(ssldm(*asked, "--reference-time", "2010-08-27T03:15"), "found the newest at 2010-08-26T03:15")
+    refused(ssldm(*asked, "--reference-time", "now"), "found the newest at 2010-08-26T03:15")
+    assert ssldm(*asked, "--reference-time", "2010-08-26T03:19").returncode == 0
+    assert ssldm(*asked, "--reference-time", "2010-08-27T03:15", "--max-age", "1d").returncode == 0
+    assert ssldm(*asked, "--zr", "300,1.4", "--max-rate", 50, "--format", "knmi").returncode == 0
+    refused(ssldm(*asked, "--zr", "0,1.4"), "Z = a R")
+    refused(ssldm(*asked, "--format", "gif"), "one of the formats")
+
+
+def test_failures_are_told_apart_by_exit_status_where_that_is_asked_for(
+    frames: list[Path], model: Path, tmp_path: Path
+) -> None:
+    def status(*arguments: object) -> int:
+        asked = ("nowcast", "--model", model, "--members", 1, "--steps", 1, "--out", tmp_path / "x.nc")
+        plain, detailed = ssldm(*asked, *arguments), ssldm("--detailed-exitcode", *asked, *arguments)
+        assert plain.returncode == (2 if detailed.returncode else 0)
+        assert detailed.stderr == plain.stderr
+        return detailed.returncode
+
+    assert status(*frames) == 0
+    assert status(*frames, "--members", "few") == 2
+    assert status(*frames, "--sampler", "magic") == 2
+    assert status(tmp_path / "nowhere") == 3
+    assert status(*frames[:3]) == 3
+    assert status(*frames, "--reference-time", "now") == 3
+    frames[1].write_bytes(frames[1].read_bytes()[:3000])
+    assert status(*frames) == 4
+
+
+def test_version_and_short_help() -> None:
+    assert ssldm("--version").stdout == f"ssldm {version('ssldm')}\n"
+    assert "--max-age" in ssldm("nowcast", "-h").stdout
+
+
+def test_warnings_are_never_errors(frames: list[Path], model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.nc"
+    command = ["nowcast", *frames, "--model", model, "--members", 1, "--steps", 1, "--out", out]
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "ssldm", *map(str, command)],
+        env=os.environ | {"PYTHONWARNINGS": "error"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
 
 
 def test_options_of_an_archive(frames: list[Path], tmp_path: Path) -> None:

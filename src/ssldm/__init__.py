@@ -3,17 +3,22 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from wrapt import register_post_import_hook
+
 if TYPE_CHECKING:
+    from ssldm.nowcast.dataset import open_nowcast, write_nowcast
     from ssldm.nowcast.nowcaster import Nowcaster
     from ssldm.radar.open import open_radar
     from ssldm.radar.simulation import simulate
 
-__all__ = ["Nowcaster", "open_radar", "simulate"]
+__all__ = ["Nowcaster", "open_nowcast", "open_radar", "simulate", "write_nowcast"]
 
 _HOME = {
     "Nowcaster": "ssldm.nowcast.nowcaster",
+    "open_nowcast": "ssldm.nowcast.dataset",
     "open_radar": "ssldm.radar.open",
     "simulate": "ssldm.radar.simulation",
+    "write_nowcast": "ssldm.nowcast.dataset",
 }
 
 
@@ -22,3 +27,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'ssldm' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+# `forecast.ssldm` needs xarray, whose import takes longer than all of `ssldm --help`.
+register_post_import_hook(lambda _: import_module("ssldm.nowcast.accessor"), "xarray")

@@ -1,17 +1,173 @@
-"""Files that are there whole or not at all."""
+"""Outputs that are there whole or not at all.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+Every writer writes aside, under a name of its own in the same folder, and renames at the end: of two that
+write one output the last wins, whole, and an error leaves what was there before. What a killed process leaves
+behind is hidden and called `.partial-…`; nothing reads it, and it may be deleted.
+
+A symbolic link stays, and what it points to is replaced. An output that is no regular file (a pipe, a device,
+a socket, a folder) is refused, never replaced.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
+from tempfile import TemporaryFile
+
+from ssldm.errors import OutputError
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file that could not be put in place; for commands to call before they compute anything.
+
+    Raises:
+        OutputError: what is there is no regular file, or its folder cannot be written to.
+    """
+    _check_folder_of(_file_to_replace(path))
+
+
+def check_folder_output(path: Path, replaceable: Callable[[Path], bool]) -> None:
+    """Refuse a folder that could not be put in place, as `check_output` does a file.
+
+    Args:
+        path: of the folder to be.
+        replaceable: whether a folder that is there may be replaced.
+
+    Raises:
+        OutputError: what is there is not to be replaced, or the folder it is in cannot be written to.
+    """
+    _check_folder_of(_folder_to_replace(path, replaceable))
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to, which takes its place at the end, or vanishes after an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".partial-{path.name}")
+    """A file beside ``path`` to write to, which takes its place at the end, or vanishes after an error.
+
+    It gets the permissions of the file that it replaces, or those that the umask leaves.
+
+    Raises:
+        OutputError: what is at ``path`` is no regular file.
+    """
+    target = _file_to_replace(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(target, path.suffix)
+    descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     try:
+        mode = os.fstat(descriptor).st_mode
+        os.close(descriptor)
         yield aside
-        aside.replace(path)
+        with suppress(FileNotFoundError):
+            mode = _file_to_replace(path).stat().st_mode
+        if aside.stat().st_mode != mode:  # some file systems refuse what would change nothing
+            aside.chmod(stat.S_IMODE(mode))
+        aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, replaceable: Callable[[Path], bool]) -> Iterator[Path]:
+    """A folder beside ``path`` to write to, which takes its place at the end, or vanishes after an error.
+
+    Folders cannot change places in one step: for an instant between two renamings there is none.
+
+    Args:
+        path: of the folder to be.
+        replaceable: whether a folder that is there may be replaced.
+
+    Raises:
+        OutputError: what is at ``path`` is not to be replaced.
+    """
+    target = _folder_to_replace(path, replaceable)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(target, path.suffix)
+    aside.mkdir()
+    try:
+        yield aside
+        while not _takes_place(aside, _folder_to_replace(path, replaceable)):
+            pass  # another writer was quicker with its own, which now goes the same way
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _takes_place(aside: Path, target: Path) -> bool:
+    """Whether a folder got its name; not so where another came there in between."""
+    old = _aside(target, ".old")
+    with suppress(FileNotFoundError):
+        target.rename(old)
+    try:
+        aside.rename(target)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        with suppress(OSError):
+            old.rename(target)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+    return True
+
+
+def _aside(target: Path, suffix: str) -> Path:
+    # The suffix stays, as libraries choose a format by it.
+    return target.with_name(f".partial-{os.getpid()}-{token_hex(4)}{suffix}")
+
+
+def _file_to_replace(path: Path) -> Path:
+    """Where a file goes that is written to ``path``: itself, or where a symbolic link leads."""
+    target = _end_of_links(path)
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{path}: expected a regular file or none to write to, found {_kind(target)}")
+    return target
+
+
+def _folder_to_replace(path: Path, replaceable: Callable[[Path], bool]) -> Path:
+    target = _end_of_links(path)
+    if target.exists():
+        if not target.is_dir():
+            raise OutputError(f"{path}: expected a folder or none to write to, found {_kind(target)}")
+        if not replaceable(target):
+            raise OutputError(f"{path}: expected nothing there or what this replaces, found another folder")
+    return target
+
+
+def _end_of_links(path: Path) -> Path:
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    # Links of the kind of /dev/stdout lead to what has no name, or no longer the one they say.
+    if target.is_symlink() or (path.exists() and not (target.exists() and target.samefile(path))):
+        raise OutputError(f"{path}: expected a file to write to, found a symbolic link to none")
+    return target
+
+
+def _kind(path: Path) -> str:
+    mode = path.stat().st_mode
+    kinds = {
+        stat.S_ISDIR: "a folder",
+        stat.S_ISFIFO: "a named pipe",
+        stat.S_ISCHR: "a device",
+        stat.S_ISBLK: "a device",
+        stat.S_ISSOCK: "a socket",
+        stat.S_ISREG: "a file",
+    }
+    return next((name for holds, name in kinds.items() if holds(mode)), "something else")
+
+
+def _check_folder_of(target: Path) -> None:
+    """Folders that are missing will be made; the nearest that is there must let files be made in it."""
+    folder = target.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target}: expected a folder at {folder}, found {_kind(folder)}")
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OutputError(
+            f"{target}: expected a folder to write to at {folder} ({error.strerror})"
+        ) from error

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ssldm.atomic import replacing
+from ssldm.atomic import check_output, replacing
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.nowcast.nowcaster import Nowcaster, OnStart
 from ssldm.plotting import plot_nowcast
@@ -10,6 +10,7 @@ from ssldm.radar.observations import NAME
 from ssldm.radar.simulation import simulate
 from ssldm.verification.baselines import BASELINES, BaselineName, Setting
 from ssldm.verification.comparison import compare
+from ssldm.verification.member_groups import groups_of
 from ssldm.verification.statistics import Protocol
 from ssldm.verification.table import all_scores, tidy_table
 
@@ -19,15 +20,23 @@ _BASELINES: tuple[BaselineName, ...] = ("persistence", "extrapolation")
 def run_demo(
     out: Path, *, members: int, seed: int, on_start: OnStart = lambda _: lambda: None
 ) -> dict[str, float]:
-    """Write forecast, pictures and scores into ``out``; returns CRPS in mm/h by contestant."""
+    """Write forecast, pictures and scores into ``out``; returns CRPS in mm/h by contestant.
+
+    Raises:
+        OutputError: the folder, or a file of the demonstration in it, cannot be written to.
+    """
+    for name in ("nowcast.nc", "nowcast.gif", "nowcast.png", "scores.csv"):
+        check_output(out / name)
     nowcaster = Nowcaster.from_pretrained("small")
     config = nowcaster.config
     storm = simulate(config.context_frames + config.lead_frames, seed=seed, step_minutes=config.step_minutes)
-    context = storm.isel(time=slice(0, config.context_frames))
+    context, truth = (
+        storm.isel(time=part) for part in (slice(config.context_frames), slice(config.context_frames, None))
+    )
     forecast = nowcaster.nowcast(context, members=members, seed=seed, on_start=on_start)
     setting = Setting.of(context, lead_frames=config.lead_frames, members=members, seed=seed)
     forecasts = {config.name: forecast[NAME].values} | {name: BASELINES[name](setting) for name in _BASELINES}
-    statistics = compare(forecasts, storm.isel(time=slice(config.context_frames, None)), Protocol())
+    statistics = compare(forecasts, truth, Protocol(), groups={config.name: groups_of(forecast)})
     table = tidy_table(all_scores({name: part.expand_dims("event") for name, part in statistics.items()}))
     with replacing(out / "scores.csv") as aside:
         table.to_csv(aside, index=False)

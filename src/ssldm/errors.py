@@ -31,3 +31,7 @@ class InputRepaired(UserWarning):
 
 class NotGeoreferenced(UserWarning):
     """A grid whose place on the map is not known; forecasts work, maps do not."""
+
+
+class OutputError(SsldmError):
+    """An output that cannot be written where, or as what, it is asked for."""

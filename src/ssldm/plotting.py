@@ -1,5 +1,6 @@
 """Figures of observations and forecasts that a forecaster can read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,14 +8,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.atomic import replacing
+from ssldm.atomic import check_output, replacing
 from ssldm.errors import ObservationError
+from ssldm.observed_beside import ObservedBeside
 from ssldm.radar.observations import NAME
 from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
 
     from ssldm.radar.archive_info import ArchiveInfo
@@ -36,16 +36,18 @@ def plot_nowcast(
     Args:
         forecast: as `Nowcaster.nowcast` returns it.
         path: the picture to write.
-        observations: what was observed, before and (where known) after the forecast starts.
+        observations: what was observed on the grid of the forecast, before and (where known) after it starts.
         threshold: rain rate in mm/h of the probability panel.
         members: how many members to show.
         frames_per_second: of an animation.
 
     Raises:
-        ObservationError: a file name of another kind.
+        ObservationError: a file name of another kind, or observations on another grid.
+        OutputError: a place that no file can be written to.
     """
     if path.suffix not in FORMATS:
         raise ObservationError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
+    check_output(path)
     panels = _Panels(forecast, observations, threshold, min(members, forecast.sizes["member"]))
     with replacing(path) as aside:
         if path.suffix == ".png":
@@ -64,7 +66,8 @@ def save_validation_picture(path: Path, observed: NDArray[np.float32], members: 
         for column, time in enumerate(times):
             draw(axes[row, column], rate[time], *rain_colours())
             axes[row, column].set_title(f"{label}, frame {time + 1}", fontsize=7)
-    figure.savefig(path, dpi=80)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=80)
 
 
 class _Panels:
@@ -76,23 +79,15 @@ class _Panels:
         self.rate = forecast[NAME].values
         self.mean = forecast.ssldm.mean().values
         self.probability = forecast.ssldm.exceedance_probability(threshold).values
-        self.start: Any = forecast["forecast_reference_time"].to_numpy()[()]
+        self.start = np.datetime64(forecast["forecast_reference_time"].values.item(), "ns")
         self.valid = forecast["valid_time"].values
         self.minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
-        self.observed = self._observed(observations)
-        self.context = (
-            [] if observations is None else [t for t in observations["time"].values if t <= self.start][-4:]
-        )
+        self.observed = None if observations is None else ObservedBeside.of(observations, forecast)
+        self.context = [] if self.observed is None else self.observed.until(self.start, 4)
         self.threshold = threshold
         self.members = members
         self.product = forecast.attrs.get("observations", "unknown product")
         self.source = forecast.attrs.get("source", "unknown source")
-
-    @staticmethod
-    def _observed(observations: xr.DataArray | None) -> dict[np.datetime64, NDArray[np.float32]]:
-        if observations is None:
-            return {}
-        return dict(zip(observations["time"].values, observations.values, strict=True))
 
     def fields(self, lead: int) -> list[tuple[str, NDArray[np.float32], bool]]:
         """Title, field and whether it is a probability, at one lead time."""
@@ -101,12 +96,14 @@ class _Panels:
             (f"P(rain ≥ {self.threshold:g} mm/h)", self.probability[lead], True),
             *((f"member {k}", self.rate[k, lead], False) for k in range(self.members)),
         ]
-        if not self.observed:
-            return panels
-        observed = self.observed.get(self.valid[lead])
-        if observed is None:
-            return [("not observed yet", np.full_like(self.mean[lead], np.nan), False), *panels]
-        return [("observed", observed, False), *panels]
+        return [*self._observed(self.valid[lead]), *panels]
+
+    def _observed(self, time: Any) -> list[tuple[str, NDArray[np.float32], bool]]:
+        """The panel of observations at a time, grey without any; no panel where none were given."""
+        if self.observed is None:
+            return []
+        title, field = self.observed.at(time)
+        return [(title, np.full_like(self.mean[0], np.nan) if field is None else field, False)]
 
     def sheet(self) -> "Figure":
         """Four lead times side by side."""
@@ -140,7 +137,7 @@ class _Panels:
         with writer.saving(figure, str(path), dpi=80):
             for time in self.context:
                 heading.set_text(f"{self.product} · {stamp(time)} UTC · observed")
-                self._fill(axes, [("observed", self.observed[time], False)])
+                self._fill(axes, self._observed(time))
                 writer.grab_frame()
             for lead, time in enumerate(self.valid):
                 forecast = f"+{self.minutes[lead]:g} min from {stamp(self.start)}"
@@ -169,7 +166,7 @@ class _Panels:
             pad=0.01,
             extend="max",
         )
-        bar.set_label("rain rate in mm/h (grey: no forecast)")
+        bar.set_label("rain rate in mm/h (grey: no forecast, or not observed)")
         colour_map, norm = probability_colours()
         bar = figure.colorbar(
             ScalarMappable(norm, colour_map), ax=figure.axes[:-1], location="bottom", fraction=0.03, pad=0.01
@@ -179,16 +176,18 @@ class _Panels:
         figure.text(0.005, 0.005, self.source, fontsize=6, color="0.4")
 
 
-def plot_archive(series: "Sequence[ArchiveInfo]", path: Path) -> None:
+def plot_archive(series: Sequence["ArchiveInfo"], path: Path) -> None:
     """Draw each series of an archive: its wettest frame, and how often it rains how hard (``.png``).
 
     Raises:
         ObservationError: a file name of another kind.
+        OutputError: a place that no file can be written to.
     """
     from ssldm.radar.archive_info import INTENSITIES
 
     if path.suffix != ".png":
         raise ObservationError(f"{path}: expected a name ending in .png")
+    check_output(path)
     figure, axes = panel_grid(len(series), 2, 4.0)
     colour_map, norm = rain_colours()
     for (left, right), info in zip(axes, series, strict=True):
@@ -200,7 +199,5 @@ def plot_archive(series: "Sequence[ArchiveInfo]", path: Path) -> None:
         right.set_xticks(classes, [f"≥ {edge:g}" for edge in INTENSITIES], fontsize=7)
         right.set_xlabel("mm/h", fontsize=8)
         right.set_title(f"share of observed pixels; {info.wet_fraction:.1%} wet", fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{path.name}")
-    figure.savefig(partial, dpi=110)
-    partial.replace(path)
+    with replacing(path) as aside:
+        figure.savefig(aside, dpi=110)

@@ -44,8 +44,14 @@ def probability_colours() -> tuple[Any, Any]:
 
 
 def draw(axis: "Axes", field: NDArray[np.float32], colour_map: Any, norm: Any) -> None:
-    """A field ``(y, x)`` without ticks."""
-    axis.imshow(field, cmap=colour_map, norm=norm, interpolation="nearest")
+    """A field ``(y, x)`` without ticks; of a field larger than the picture, means over its pixels."""
+    from ssldm.averaged_image import AveragedImage
+
+    image = AveragedImage(axis, field, colour_map, norm)
+    image.set_clip_path(axis.patch)
+    image.set_extent(image.get_extent())  # of the axis, too
+    axis.add_image(image)
+    axis.set_aspect("equal")
     axis.set_axis_on()
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_color("0.7")

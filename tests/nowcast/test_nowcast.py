@@ -13,7 +13,7 @@ import xarray as xr
 from radar_files import write_knmi, write_mrms
 
 from ssldm.diffusion.sampling import member_generator
-from ssldm.errors import ModelError, ObservationError
+from ssldm.errors import ConfigurationError, ModelError, NoDataError, ObservationError
 from ssldm.nowcast.dataset import open_nowcast, write_nowcast
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.nowcaster import InputDepartsFromTraining, Nowcaster
@@ -261,6 +261,58 @@ def test_input_that_cannot_be_forecast_is_refused(nowcaster: Nowcaster, storm: x
         nowcaster.nowcast(storm.assign_attrs(units="dBZ"))
     with pytest.raises(ObservationError, match="at least 0 mm/h"):
         nowcaster.nowcast(storm.copy(data=storm.values - 1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("members", value) for value in (0, -1, 2.5, "4", None, True, 2**20 + 1)),
+        *(("steps", value) for value in (0, 1001, 1.5, None)),
+        *(("seed", value) for value in (-1, None, 0.5, "0", 2**70, 2**43)),
+        *(("sampler", value) for value in ("magic", None, 3)),
+    ],
+)
+def test_arguments_out_of_their_bounds_are_refused_before_anything_is_read(
+    nowcaster: Nowcaster, name: str, wrong: object
+) -> None:
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        nowcaster.nowcast(None, **{name: wrong})  # type: ignore[arg-type]
+    assert repr(wrong) in str(refused.value)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    plain = nowcaster.nowcast(storm, members=1, steps=1, seed=3)
+    numpy = nowcaster.nowcast(storm, members=np.int64(1), steps=np.uint8(1), seed=np.int64(3))
+    xr.testing.assert_identical(numpy, plain)
+    nowcaster.nowcast(storm, members=1, steps=1, seed=2**43 - 1)
+
+
+def test_members_rain_no_harder_than_is_believed_of_what_is_observed(
+    nowcaster: Nowcaster, storm: xr.DataArray
+) -> None:
+    for cap in (1000.0, 20.0):
+        strong = storm.copy(data=np.minimum(storm.values * 1000.0, np.float32(cap))).assign_attrs(
+            max_rate=cap
+        )
+        forecast = rate(nowcaster.nowcast(strong, members=2, steps=1))
+        assert np.nanmax(forecast) <= cap
+
+
+def test_frames_that_jitter_are_forecast_by_their_nominal_step_and_that_is_said(
+    nowcaster: Nowcaster, storm: xr.DataArray
+) -> None:
+    jitter = storm.assign_coords(time=storm["time"] + np.array([0, 7, -6, 2], "m8[s]"))
+    with pytest.warns(InputDepartsFromTraining, match="4:47 to 5:08 minutes apart, taken for steps of 5"):
+        forecast = nowcaster.nowcast(jitter, members=1, steps=1)
+    np.testing.assert_array_equal(forecast["lead_time"].values, np.arange(1, 5) * np.timedelta64(5, "m"))
+    np.testing.assert_array_equal(rate(forecast), rate(nowcaster.nowcast(storm, members=1, steps=1)))
+
+
+def test_old_frames_are_refused_where_a_time_is_asked_for(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    late = storm["time"].values[-1] + np.timedelta64(1, "D")
+    with pytest.raises(NoDataError, match="1440 minutes before"):
+        nowcaster.nowcast(storm, members=1, steps=1, reference_time=late)
+    nowcaster.nowcast(storm, members=1, steps=1, reference_time=late, max_age="25h")
 
 
 def test_departures_from_training_are_said(nowcaster: Nowcaster) -> None:

@@ -1,5 +1,6 @@
 """Each format on small files: values, grid, time, mask, and what is recorded."""
 
+import gzip
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ from pyproj import CRS, Transformer
 from radar_files import (
     write_bom,
     write_fmi_geotiff,
+    write_fmi_pgm,
     write_hko7,
     write_knmi,
     write_meteonet,
@@ -55,8 +57,6 @@ def test_fmi_geotiff(tmp_path: Path) -> None:
 def test_mrms(tmp_path: Path, packed: bool) -> None:
     path = write_mrms(tmp_path, "20190610-000200", np.array([[0, -30, 125], [5, 6, 7]]))
     if packed:
-        import gzip
-
         (packed_path := path.with_suffix(".grib2.gz")).write_bytes(gzip.compress(path.read_bytes()))
         path = packed_path
     data = open_radar(path)
@@ -71,6 +71,27 @@ def test_mrms(tmp_path: Path, packed: bool) -> None:
 def test_another_grib_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ObservationError, match="expected MRMS PrecipRate"):
         open_radar(write_mrms(tmp_path, "20190610-000200", np.zeros((2, 2)), parameter=(6, 2)))
+
+
+def test_a_file_of_several_grib_messages_is_refused(tmp_path: Path) -> None:
+    path = write_mrms(tmp_path, "20190610-000200", np.zeros((2, 2)))
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(ObservationError, match="expected one message, found 2"):
+        open_radar(path)
+
+
+def test_the_header_of_a_pgm_image_decides(tmp_path: Path) -> None:
+    packed = write_fmi_pgm(tmp_path, "201609281445", np.array([[124]]))
+    image = gzip.decompress(packed.read_bytes())
+    path = tmp_path / "201609281445_fmi.pgm"
+    path.write_bytes(image.replace(b"# type", b"# obstime 201609281450\n# type"))
+    assert stamp(open_radar(path)) == "2016-09-28T14:50:00"
+    path.write_bytes(image.replace(b"# type", b"# param VelocityOfRain\n# type"))
+    with pytest.raises(ObservationError, match="found VelocityOfRain"):
+        open_radar(path)
+    path.write_bytes(b"P5\n1 1\n255\n\x00")
+    with pytest.raises(ObservationError, match="expected stereographic as type of the header, found none"):
+        open_radar(path)
 
 
 def test_odim_quantities(tmp_path: Path) -> None:
@@ -112,6 +133,35 @@ def test_radolan_reflectivity_and_accumulation(tmp_path: Path) -> None:
     rain = open_radar(write_radolan(tmp_path, "RY", "201408102050", codes))
     np.testing.assert_allclose(rain.values[0, -1, :3], [12.0, np.nan, 0.0], rtol=1e-6)
     assert stamp(rain) == "2014-08-10T20:50:00"
+
+
+@pytest.mark.parametrize(("product", "ahead"), [("RV", 60), ("RV", 0), ("RQ", 60), ("WN", 5), ("RY", 5)])
+def test_forecasts_of_radolan_are_refused_as_such(tmp_path: Path, product: str, ahead: int) -> None:
+    path = write_radolan(tmp_path, product, "201408102050", np.zeros((900, 900), int), ahead=ahead)
+    with pytest.raises(
+        ObservationError, match=rf"found a forecast \(RADOLAN {product}, {ahead} minutes ahead"
+    ):
+        open_radar(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "shape", "semi_major", "corner"),
+    [
+        (3, (900, 900), 6370040.0, (3.5889, 46.9526)),
+        (5, (1200, 1100), 6378137.0, (3.566994635, 45.69642538)),
+    ],
+)
+def test_radolan_lies_on_the_figure_of_the_earth_that_its_version_means(
+    tmp_path: Path, version: int, shape: tuple[int, int], semi_major: float, corner: tuple[float, float]
+) -> None:
+    """The south-western corners are those that DWD publishes: 900×900 on a sphere, DE1200 on WGS84."""
+    path = write_radolan(tmp_path, "RX", "201408102050", np.zeros(shape, int), version=version)
+    data = open_radar(path)
+    crs = CRS.from_wkt(data["crs"].attrs["crs_wkt"])
+    assert crs.ellipsoid.semi_major_metre == semi_major
+    to_degrees = Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    place = to_degrees.transform(float(data["x"][0]) - 500.0, float(data["y"][-1]) - 500.0)
+    np.testing.assert_allclose(place, corner, atol=1e-4)
 
 
 def test_meteonet(tmp_path: Path) -> None:
@@ -302,14 +352,14 @@ def test_quantities_are_products_of_their_own(tmp_path: Path) -> None:
     ]
     assert names == ["OPERA RATE", "OPERA ACRR of 15 min", "OPERA DBZH"]
     with pytest.raises(ObservationError, match="expected a time like"):
-        open_radar(write_odim(tmp_path, "201808241815", np.zeros((2, 2))))
+        open_radar(write_odim(tmp_path, "2018082418", np.zeros((2, 2))))
 
 
 def test_other_quantities_of_knmi_are_refused(tmp_path: Path) -> None:
     path = write_knmi(tmp_path, "2010-08-26T03:00", np.array([[62, 0]]))
     with h5py.File(path, "a") as file:
         file["image1"].attrs["image_geo_parameter"] = np.bytes_(b"HEIGHT_[KM]")
-    with pytest.raises(ObservationError, match="expected reflectivity or 16-bit precipitation"):
+    with pytest.raises(ObservationError, match="expected reflectivity in DBZ or precipitation in MM"):
         open_radar(path)
     with h5py.File(path, "a") as file:
         del file["image1/image_data"]

@@ -2,6 +2,9 @@
 
 import bz2
 import gzip
+import lzma
+import os
+import socket
 import tarfile
 import threading
 import zipfile
@@ -20,7 +23,7 @@ from ssldm.errors import ObservationError
 from ssldm.radar.archive_build import build_archive
 from ssldm.radar.isolation import open_isolated
 from ssldm.radar.open import open_radar
-from ssldm.radar.sources import resolve
+from ssldm.radar.sources import partial_name, resolve
 
 
 @pytest.fixture
@@ -45,6 +48,12 @@ class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def send_head(self) -> object:
+        if "forbidden" in self.path:
+            self.send_error(403)
+            return None
+        return super().send_head()
+
 
 def test_a_folder_is_read_with_what_lies_below_it(files: Path) -> None:
     (files / "later").mkdir()
@@ -63,7 +72,19 @@ def test_patterns_reach_below_and_match_folders(files: Path, tmp_path: Path) -> 
     assert open_radar(f"file://{files}").sizes["time"] == 3
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
+CONTAINERS = {
+    "a.zip": "",
+    "a.tar": "w",
+    "a.tar.gz": "w:gz",
+    "a.tgz": "w:gz",
+    "a.tar.bz2": "w:bz2",
+    "a.tbz2": "w:bz2",
+    "a.tar.xz": "w:xz",
+    "a.txz": "w:xz",
+}
+
+
+@pytest.mark.parametrize("name", list(CONTAINERS))
 def test_containers_are_folders(files: Path, tmp_path: Path, name: str) -> None:
     container = tmp_path / name
     if name == "a.zip":
@@ -71,12 +92,12 @@ def test_containers_are_folders(files: Path, tmp_path: Path, name: str) -> None:
             for path in files.iterdir():
                 archive.write(path, f"2010/{path.name}")
     else:
-        with tarfile.open(container, "w:gz" if name.endswith("gz") else "w") as archive:
+        with tarfile.open(container, CONTAINERS[name]) as archive:
             archive.add(files, "2010")
     xr.testing.assert_identical(open_radar(container), open_radar(files))
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_packed_files_are_unpacked_whatever_their_name(tmp_path: Path, pack: object) -> None:
     path = write_fmi_pgm(tmp_path, "201609281445", np.array([[0, 255], [124, 64]]))
     expected = open_radar(path)
@@ -91,8 +112,6 @@ def test_urls_are_fetched(files: Path, server: str) -> None:
     xr.testing.assert_identical(data, open_radar(files / name))
     xr.testing.assert_identical(open_isolated(f"{server}/in/{name}"), data)
     xr.testing.assert_identical(open_radar(f"{server}/in/{name}?version=2"), data)
-    with pytest.raises(ObservationError, match="nothing at http"):
-        open_radar(f"{server}/in/none.h5")
 
 
 def test_a_zip_at_a_url_is_a_folder(files: Path, tmp_path: Path, server: str) -> None:
@@ -123,3 +142,92 @@ def test_names_survive(files: Path) -> None:
     assert item.name == "RAD_NL25_RAP_5min_201008260300.h5"
     with item.local() as path:
         assert path == Path(item.url)
+
+
+@pytest.mark.parametrize("address", ["/in/{}.h5", "/{}/*.h5", "/{}.zip", "/{}.zarr"])
+@pytest.mark.parametrize(("name", "status"), [("none", 404), ("forbidden", 403)])
+def test_what_a_server_answers_is_told_with_the_address(
+    files: Path, server: str, address: str, name: str, status: int
+) -> None:
+    url = server + address.format(name)
+    with pytest.raises(ObservationError, match=f"the server answered {status}") as refused:
+        open_radar(url)
+    assert url in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["a.h5", "*.h5", "a.zip"])
+def test_a_server_that_does_not_answer_is_told_from_one_without_files(address: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/{address}"
+        with pytest.raises(ObservationError, match="the server cannot be reached") as refused:
+            open_radar(url)
+    assert url in str(refused.value)
+
+
+def test_a_pattern_that_matches_nothing_on_a_server_found_nothing(files: Path, server: str) -> None:
+    assert open_radar(f"{server}/in/*.h5").sizes["time"] == 2
+    with pytest.raises(ObservationError, match="found nothing at http"):
+        open_radar(f"{server}/in/*.nc")
+
+
+@pytest.mark.parametrize("folder", ["", "stores/a.zarr/"])
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_zarr_store_in_a_zip_is_that_store(
+    files: Path, tmp_path: Path, server: str, folder: str, remote: bool
+) -> None:
+    build_archive(files, tmp_path / "a.zarr")
+    with zipfile.ZipFile(tmp_path / "b.zarr.zip", "w") as archive:
+        for path in (tmp_path / "a.zarr").rglob("*"):
+            if path.is_file():
+                archive.write(path, f"{folder}{path.relative_to(tmp_path / 'a.zarr')}")
+    data = open_radar(f"{server}/b.zarr.zip" if remote else tmp_path / "b.zarr.zip")
+    xr.testing.assert_equal(data, open_radar(files))
+
+
+@pytest.mark.parametrize("name", ["a.tar.zst", "a.h5.zst", "a.7z", "a.rar", "a.zarr.tar"])
+def test_containers_that_are_not_read_are_refused_by_their_kind(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"(\xb5/\xfd and so on")
+    with pytest.raises(ObservationError, match="unpack it first"):
+        open_radar(tmp_path / name)
+
+
+def test_a_compressed_tar_archive_at_a_url_is_refused_by_its_kind(files: Path, server: str) -> None:
+    with pytest.raises(ObservationError, match="a compressed tar archive: fetch it first"):
+        open_radar(f"{server}/a.tar.bz2")
+
+
+PARTIAL = [
+    "a.h5.part",
+    "a.h5.partial",
+    "a.h5.TMP",
+    "a.temp",
+    "a.h5.crdownload",
+    "a.h5~",
+    ".a.h5",
+    ".partial-a.h5",
+]
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_files_that_are_being_written_are_left_out_unless_named(files: Path, name: str) -> None:
+    whole = sorted(files.glob("*.h5"))
+    written = files / name
+    written.write_bytes(whole[0].read_bytes())
+    assert partial_name(name)
+    for source in (files, str(files / "*"), f"file://{files}/*"):
+        assert [item.name for item in resolve(source)] == [path.name for path in whole]
+    assert [item.name for item in resolve(written)] == [name]
+    assert [item.name for item in resolve(f"file://{written}")] == [name]
+    assert open_radar(written).sizes["time"] == 1
+
+
+def test_whole_files_have_no_partial_name(files: Path) -> None:
+    assert not any(partial_name(path.name) for path in files.iterdir())
+
+
+def test_pipes_are_never_waited_for(files: Path) -> None:
+    os.mkfifo(files / "pipe.h5")
+    assert len(resolve(files)) == 2
+    with pytest.raises(ObservationError, match=r"pipe\.h5: expected a file or a folder, found neither"):
+        open_radar(files / "pipe.h5")

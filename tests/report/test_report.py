@@ -18,7 +18,7 @@ import xarray as xr
 from radar_files import write_knmi
 
 from ssldm.errors import ConfigurationError, ObservationError
-from ssldm.nowcast.dataset import nowcast_dataset, write_nowcast
+from ssldm.nowcast.dataset import nowcast_dataset, open_nowcast, write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import build_archive
 from ssldm.radar.observations import time_step
@@ -28,6 +28,9 @@ from ssldm.report.evaluate import evaluate
 from ssldm.report.forecast_files import FileContestant
 from ssldm.report.hindcasts import Worker, read_statistics
 from ssldm.report.preparation import Report, Selection, plan_of, prepare
+from ssldm.verification.case import Case
+from ssldm.verification.crps import crps_sums
+from ssldm.verification.ensemble import error_sums
 from ssldm.verification.perceptual import Perceptual
 from ssldm.verification.windows import Window, windows
 
@@ -195,10 +198,56 @@ def test_forecasts_in_files_are_contestants(archives: list[Path], tmp_path: Path
     assert not (tmp_path / "report" / "hindcasts" / "theirs").exists()
 
 
+def test_members_of_forecasts_in_files_are_independent_but_for_the_pairs_that_they_name(
+    archives: list[Path], tmp_path: Path
+) -> None:
+    forecasts_of(archives[0], tmp_path / "alone", members=4)
+    order = [2, 0, 3, 1]
+    for path in sorted((tmp_path / "alone").glob("**/*.nc")):
+        dataset = open_nowcast(path).load()
+        noise = np.random.default_rng(0).gamma(0.5, 2.0, dataset["precipitation_rate"].shape)
+        alone = dataset.assign(precipitation_rate=dataset["precipitation_rate"] + noise.astype(np.float32))
+        paired = alone.assign_coords(noise_pair=("member", np.arange(4, dtype=np.int32) // 2))
+        for kind, part in (("alone", alone), ("paired", paired), ("shuffled", paired.isel(member=order))):
+            write_nowcast(part, tmp_path / kind / f"{path.name}")
+        path.unlink()
+    kinds = ("alone", "paired", "shuffled")
+    files = [FileContestant.matching(kind, f"{tmp_path}/{kind}/*.nc") for kind in kinds]
+    report = report_of(archives[:1], tmp_path / "report", tuple(files))
+    window = report.windows[0]
+    Worker(report.plan).process(window)
+    found = read_statistics(report.plan, window)
+    data = window.of(report.plan.series(), 8).load()
+    (rate,) = [
+        dataset["precipitation_rate"].values[:, :4]
+        for dataset in map(open_nowcast, sorted((tmp_path / "alone").glob("*.nc")))
+        if dataset["forecast_reference_time"].values == data["time"].values[3]
+    ]
+    for kind, groups in zip(kinds, ([0, 1, 2, 3], [0, 0, 1, 1], [0, 0, 1, 1]), strict=True):
+        case = Case.of(rate, data.values[4:], groups=np.array(groups))
+        for name, sums in (("crps", crps_sums(case, (1, 4, 16))), ("error", error_sums(case))):
+            xr.testing.assert_allclose(found[kind][name], sums)
+    assert not np.allclose(found["alone"]["error"], found["paired"]["error"])
+
+
 def matched(archive: Path, folder: Path, lead_frames: int = 4) -> list[Window]:
     theirs = FileContestant.matching("theirs", f"{folder}/**/*.nc")
     plan = plan_of([archive], (CONTESTANTS[0], theirs), folder / "report", lead_frames=lead_frames)
     return list(prepare(plan, SELECTION, reference=None, command="").windows)
+
+
+def test_files_whose_times_are_rounded_are_found_all_the_same(archives: list[Path], tmp_path: Path) -> None:
+    forecasts_of(archives[0], tmp_path / "exact")
+    for path in sorted((tmp_path / "exact").glob("**/*.nc")):
+        dataset = open_nowcast(path).load()
+        jitter = np.timedelta64(300, "us")
+        moved = dataset.assign_coords(
+            lead_time=dataset["lead_time"] - jitter,
+            forecast_reference_time=dataset["forecast_reference_time"] + jitter,
+        )
+        moved.to_netcdf(tmp_path / path.name, engine="h5netcdf")
+        path.unlink()
+    assert len(matched(archives[0], tmp_path)) > 0
 
 
 def test_files_of_another_place_or_without_one_are_not_taken(archives: list[Path], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ssldm.errors import ConfigurationError, NoDataError, SsldmError
+from ssldm.errors import ConfigurationError, NoDataError, OutputError, SsldmError
 
 # Typer brings its own click in some versions: the base of all errors in the arguments, wherever it lives.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _status_of(error: BaseException) -> int:
     """The detailed exit status of a failure."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError | OutputError):
         return _USAGE
     if isinstance(error, NoDataError):
         return _NO_DATA

@@ -53,6 +53,9 @@ def nowcast(
 ) -> None:
     """Forecast from the newest radar frames."""
     check_sampler(sampler)
+    from ssldm.nowcast.dataset import check_nowcast_output, write_nowcast
+
+    check_nowcast_output(out)
     until = parse_time(reference_time)
     relation = parse_numbers(zr, "zr", 2)
     tolerant = Path(sources[0]).is_dir() and len(sources) == 1 if strict is None else not strict
@@ -70,7 +73,6 @@ def nowcast(
     wanted = Wanted(3 * frames if tolerant else frames, until, skip_damaged=tolerant)
     observations = newest_isolated(sources, wanted, options, format)
     from ssldm.cli.progress import counting
-    from ssldm.nowcast.dataset import write_nowcast
 
     nowcaster = Nowcaster.from_pretrained(model, device=device)
     with counting("nowcast") as on_start:

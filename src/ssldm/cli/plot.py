@@ -14,7 +14,7 @@ def plot(
     forecast: Annotated[Path, typer.Argument(metavar="N.nc", help="A forecast of `ssldm nowcast`.")],
     out: Annotated[Path, typer.Option(help="The picture to write: .gif, .mp4 or .png.")],
     observations: Annotated[
-        list[str] | None, typer.Option(help="Radar files to show beside it; may be repeated.")
+        list[str] | None, typer.Option(help="Radar files on its grid to show beside it; may be repeated.")
     ] = None,
     threshold: Annotated[float, typer.Option(help="Rain rate in mm/h of the probability panel.")] = 2.0,
 ) -> None:

@@ -1,6 +1,5 @@
 """The forecast as a CF dataset, in memory and on disk."""
 
-from collections.abc import Hashable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.atomic import replacing
-from ssldm.errors import ObservationError
-from ssldm.nowcast import accessor  # noqa: F401  # registers `forecast.ssldm`
-from ssldm.radar.grid import GRID_MAPPING, latitude_longitude
+from ssldm.atomic import check_folder_output, check_output
+from ssldm.errors import ObservationError, OutputError
+from ssldm.hdf5_output import replacing_hdf5
+from ssldm.nowcast.accessor import members_of
+from ssldm.nowcast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, with_lead_bounds, zarr_encoding
+from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import ATTRIBUTES, NAME
+from ssldm.radar.sources import ZARR_MARKS
 
+NETCDF = (".nc", ".nc4")
+ZARR = ".zarr"
 _TIME = {"units_metadata": "leap_seconds: none"}
 
 
@@ -26,16 +30,21 @@ def nowcast_dataset(
     source: str,
     seed: int,
     settings: str,
+    paired: bool = False,
 ) -> xr.Dataset:
     """A forecast as a dataset with CF conventions.
 
     Args:
         rate: ``(member, lead_time, y, x)`` in mm/h, NaN where no forecast can be made.
-        observations: what it started from; gives grid and reference time.
+        observations: what it started from; gives grid and reference time. Of its attributes ``cell_methods``
+            ("time: mean", over the step that ends at a frame's time, or "time: point") says what the rates of
+            the forecast hold for, ``source_files`` the files it was read from, ``frames_interpolated`` and
+            ``notes`` what was done to it.
         step: time between lead frames.
         source: model identifier and hash of its weights.
         seed: of the ensemble.
         settings: the command that makes such a forecast, for `history`.
+        paired: whether members 2k and 2k + 1 have opposite noise.
     """
     start = observations["time"].values[-1].astype("datetime64[ns]")
     lead = (np.arange(1, rate.shape[1] + 1) * step).astype("timedelta64[ns]")
@@ -43,19 +52,30 @@ def nowcast_dataset(
         name: observations.coords[name] for name in ("y", "x", GRID_MAPPING) if name in observations.coords
     }
     mapping = {"grid_mapping": GRID_MAPPING} if GRID_MAPPING in grid else {}
-    place = {"place": observations.attrs["place"]} if "place" in observations.attrs else {}
+    methods = {"time: mean": "mean", "time: point": "point"}.get(observations.attrs.get("cell_methods", ""))
+    held = {"cell_methods": f"lead_time: {methods}"} if methods else {}
+    averaged = methods == "mean"
+    bounds = {LEAD_BOUNDS: (("lead_time", "bound"), np.stack([lead - step, lead], axis=-1))}
     return xr.Dataset(
-        {NAME: (("member", "lead_time", "y", "x"), rate, {**ATTRIBUTES, **mapping})},
+        {
+            NAME: (("member", "lead_time", "y", "x"), rate, {**ATTRIBUTES, **held, **mapping}),
+            **(bounds if averaged else {}),
+        },
         coords={
             "member": (
                 "member",
                 np.arange(rate.shape[0], dtype=np.int32),
                 {"standard_name": "realization", "long_name": "ensemble member", "units": "1"},
             ),
+            **(_pairs(rate.shape[0]) if paired else {}),
             "lead_time": (
                 "lead_time",
                 lead,
-                {"standard_name": "forecast_period", "long_name": "time since the last observation"},
+                {
+                    "standard_name": "forecast_period",
+                    "long_name": "time since the last observation",
+                    **({"bounds": LEAD_BOUNDS} if averaged else {}),
+                },
             ),
             "valid_time": (
                 "lead_time",
@@ -78,48 +98,124 @@ def nowcast_dataset(
             "title": "Ensemble nowcast of rain rate",
             "institution": observations.attrs.get("institution", "unknown"),
             "source": source,
-            "history": f"ssldm {version('ssldm')} {settings}",
+            "history": f"ssldm {version('ssldm')} {settings}; model {source}; {_input(observations)}",
             "references": "https://doi.org/10.1109/tgrs.2024.3444789",
             "observations": observations.attrs.get("product", "unknown"),
-            **place,
+            **({"place": observations.attrs["place"]} if "place" in observations.attrs else {}),
+            **_input_notes(observations),
             "seed": seed,
         },
     )
 
 
-def write_nowcast(dataset: xr.Dataset, path: Path) -> None:
-    """Write a forecast as NetCDF-4, aside and then renamed; with ``lat``, ``lon`` where georeferenced."""
-    with_positions = dataset.assign_coords(latitude_longitude(dataset))
-    since = "seconds since 1970-01-01T00:00:00Z"
-    encoding: dict[Hashable, dict[str, Any]] = {
-        NAME: {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32(np.nan)},
-        "lead_time": {"units": "minutes", "dtype": "float64", "_FillValue": None},
-        "valid_time": {"units": since, "calendar": "standard", "dtype": "int64"},
-        "forecast_reference_time": {"units": since, "calendar": "standard", "dtype": "int64"},
-        "x": {"_FillValue": None},
-        "y": {"_FillValue": None},
+def _pairs(members: int) -> dict[str, Any]:
+    meaning = "pair of members with opposite noise; only members of different pairs are independent"
+    return {
+        "noise_pair": (
+            "member",
+            np.arange(members, dtype=np.int32) // 2,
+            {"long_name": meaning, "units": "1"},
+        )
     }
-    for name in ("lat", "lon"):
-        if name in with_positions.coords:
-            encoding[name] = {"zlib": True, "complevel": 1, "_FillValue": None}
-    with replacing(path) as aside:
-        with_positions.to_netcdf(aside, engine="h5netcdf", encoding=encoding)
 
 
-def open_nowcast(path: Path) -> xr.Dataset:
-    """A forecast that `write_nowcast` wrote.
+def _input(observations: xr.DataArray) -> str:
+    first, last = np.datetime_as_string(observations["time"].values[[0, -1]].astype("datetime64[s]"))
+    files = observations.attrs.get("source_files", ())
+    names = files if isinstance(files, str) else ", ".join(files)
+    product = observations.attrs.get("product", "unknown product")
+    return f"input {product}, {observations.sizes['time']} frames from {first}Z to {last}Z" + (
+        f" ({names})" if names else ""
+    )
+
+
+def _input_notes(observations: xr.DataArray) -> dict[str, str]:
+    """What was done to the observations before they were used."""
+    bridged = observations.attrs.get("frames_interpolated")
+    notes = [f"frames interpolated: {bridged}" if bridged else "", observations.attrs.get("notes", "")]
+    text = "; ".join(filter(None, notes))
+    return {"input_notes": text} if text else {}
+
+
+def check_nowcast_output(path: Path) -> None:
+    """Refuse what `write_nowcast` could not write to; for commands to call before they compute anything.
+
+    Raises:
+        OutputError: a name of no known format, no regular file, a folder that is no Zarr store, or a place
+            that cannot be written to.
+    """
+    if _format_of(path) == ZARR:
+        check_folder_output(path, _is_store)
+    else:
+        check_output(path)
+
+
+def write_nowcast(dataset: xr.Dataset, path: Path | str) -> None:
+    """Write a forecast, aside and then renamed, in the format that the name ends in.
+
+    `.nc` and `.nc4` are NetCDF-4, `.zarr` is a Zarr store of the second format, which GDAL reads too.
+    ``lat`` and ``lon`` are added where the forecast is georeferenced.
+
+    Args:
+        dataset: of `Nowcaster.nowcast`, or a selection of it; further variables are written as they are.
+        path: of the file or store.
+
+    Raises:
+        ObservationError: no rain rates by member and lead time.
+        OutputError: see `check_nowcast_output`, or content that the format cannot hold.
+        OSError: the disk is full, or fails otherwise.
+    """
+    members_of(dataset)
+    path = Path(path)
+    whole = placed(dataset)
+    try:
+        if _format_of(path) == ZARR:
+            from ssldm.zarr_output import replacing_zarr
+
+            with replacing_zarr(path, _is_store) as store:
+                whole.to_zarr(store, encoding=zarr_encoding(whole), zarr_format=2, consolidated=True)
+        else:
+            with replacing_hdf5(path) as file:
+                whole.to_netcdf(file, engine="h5netcdf", encoding=netcdf_encoding(whole))
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"{path}: expected what {path.suffix} can hold ({_first_line(error)})") from error
+
+
+def open_nowcast(path: Path | str) -> xr.Dataset:
+    """A forecast that `write_nowcast` wrote, lazily.
 
     Raises:
         ObservationError: no such file, or something else.
     """
     try:
-        dataset = xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True)
+        dataset: xr.Dataset = (
+            xr.open_zarr(path, chunks=None, decode_timedelta=True)
+            if Path(path).is_dir()
+            else xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True)
+        )
     except (OSError, ValueError) as error:
         raise ObservationError(
-            f"{path}: expected a nowcast in NetCDF ({str(error).splitlines()[0]})"
+            f"{path}: expected a nowcast in NetCDF or Zarr ({_first_line(error)})"
         ) from error
-    if NAME not in dataset or "member" not in dataset[NAME].dims:
-        raise ObservationError(
-            f"{path}: expected {NAME!r} with members, found {sorted(map(str, dataset.data_vars))}"
-        )
-    return dataset
+    try:
+        members_of(dataset)
+    except ObservationError as error:
+        raise ObservationError(f"{path}: {error}") from error
+    if GRID_MAPPING in dataset.coords:
+        dataset[GRID_MAPPING].attrs.pop("GeoTransform", None)  # not that of what will be selected
+    return with_lead_bounds(dataset)
+
+
+def _format_of(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (*NETCDF, ZARR):
+        raise OutputError(f"{path}: expected a name ending in {', '.join((*NETCDF, ZARR))}")
+    return suffix
+
+
+def _is_store(folder: Path) -> bool:
+    return any((folder / mark).exists() for mark in ZARR_MARKS)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -169,6 +169,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             step,
             source=self.source,
             seed=seed,
+            paired=True,
             settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
 

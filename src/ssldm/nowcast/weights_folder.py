@@ -27,7 +27,6 @@ def write_weights(folder: Path, config: Config, state: Mapping[str, Tensor], car
 
     with replacing(folder / WEIGHTS) as aside:
         save_file({name: value.contiguous() for name, value in state.items()}, aside)
-        aside.chmod(0o644)  # safetensors keeps its files to their owner
     with replacing(folder / CONFIG) as aside:
         aside.write_text(config.model_dump_json(indent=2) + "\n")
     if card is not None:

@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,10 @@ import xarray as xr
 import zarr
 from numcodecs import Blosc
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 
+from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
-from ssldm.radar.grid import GRID_MAPPING, latitude_longitude, wkt_of
+from ssldm.radar.grid import GRID_MAPPING, geotransform, latitude_longitude, wkt_of
 from ssldm.radar.observations import observations_like
 from ssldm.radar.times import usual_step
 
@@ -36,7 +35,9 @@ _ATTRIBUTES = {
     "units": "kg m-2 h-1",
     "comment": "1 kg m-2 h-1 of water is 1 mm h-1; NaN is not observed, 0 is observed dry",
 }
-_COMPRESSION = {"cname": "zstd", "clevel": 1}
+_CODEC = Blosc(cname="zstd", clevel=1, shuffle=Blosc.SHUFFLE)
+# Of one frame or file, not of the series.
+_PASSING = {"source_files", "frames_interpolated", "notes"}
 
 
 @dataclass(frozen=True)
@@ -95,30 +96,29 @@ def series_key(data: xr.DataArray) -> str:
 
 def lay_aside(folder: Path, data: xr.DataArray, key: str, name: str, pixels: int) -> list[Frame]:
     """Write the frames of ``data`` into ``folder``, each as it will lie in the store; see `Frame`."""
-    codec = Blosc(shuffle=Blosc.SHUFFLE, **_COMPRESSION)
     place = folder / key
     place.mkdir(parents=True, exist_ok=True)
     if not (header := place / "series.json").exists():
-        write_aside(header, json.dumps(_header(data)).encode())
+        _write(header, json.dumps(_header(data)).encode())
     frames = []
     for i, time in enumerate(data["time"].values.astype("datetime64[ns]")):
         values = np.ascontiguousarray(data[i].values, np.float32)
         file = f"{key}/{name}-{i}"
-        write_aside(folder / file, codec.encode(values))
+        _write(folder / file, _CODEC.encode(values))
         frames.append(Frame(key, int(time.astype(np.int64)), file, pixels))
     return frames
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as aside:
+        aside.write_bytes(content)
 
 
 def _header(data: xr.DataArray) -> dict[str, Any]:
     return {
-        "attributes": {k: v for k, v in data.attrs.items() if isinstance(v, str | int | float)},
+        "attributes": {
+            k: v for k, v in data.attrs.items() if k not in _PASSING and isinstance(v, str | int | float)
+        },
         "crs": wkt_of(data),
         "y": data["y"].values.tolist(),
         "x": data["x"].values.tolist(),
@@ -186,12 +186,16 @@ def _group_names(series: Sequence[Series]) -> list[str]:
 
 
 def write_store(store: Path, folder: Path, series: Sequence[Series], attributes: Mapping[str, str]) -> None:
-    """Link the frames of each series into a Zarr store and write its coordinates and attributes."""
+    """Link the frames of each series into a Zarr store and write its coordinates and attributes.
+
+    The store is of the second Zarr format: GDAL 3.10 does not read arrays of the third.
+    """
     shutil.rmtree(store, ignore_errors=True)
     if any(member.group for member in series):
-        zarr.open_group(store, mode="w", attributes={"Conventions": "CF-1.11", **attributes})
+        zarr.open_group(store, mode="w", zarr_format=2, attributes={"Conventions": "CF-1.11", **attributes})
     for member in series:
         _write_series(store, folder, member, attributes)
+    zarr.consolidate_metadata(store, zarr_format=2)
 
 
 def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping[str, str]) -> None:
@@ -221,27 +225,29 @@ def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping
         name: times | {"chunks": (max(len(coordinates[name]), 1),)} for name in ("time", "missing_times")
     }
     mapping = GRID_MAPPING in template.coords
-    dataset = coordinates.reset_coords(GRID_MAPPING) if mapping else coordinates
-    dataset.to_zarr(
-        store, group=series.group or None, mode="a", encoding=encoding, consolidated=False, zarr_format=3
+    if mapping:
+        coordinates = coordinates.reset_coords(GRID_MAPPING)
+        coordinates[GRID_MAPPING].attrs |= geotransform(coordinates)
+    coordinates.to_zarr(
+        store, group=series.group or None, mode="a", encoding=encoding, consolidated=False, zarr_format=2
     )
     height, width = template.shape[1:]
-    group = zarr.open_group(store, path=series.group, mode="a")
+    group = zarr.open_group(store, path=series.group, mode="a", zarr_format=2)
     array = group.create_array(
         VARIABLE,
         shape=(len(series.frames), height, width),
         chunks=(1, height, width),
         dtype="float32",
         fill_value=np.nan,
-        compressors=BloscCodec(typesize=4, shuffle="shuffle", **_COMPRESSION),
-        dimension_names=("time", "y", "x"),
+        compressors=_CODEC,
+        chunk_key_encoding={"name": "v2", "separator": "/"},
         attributes=own
         | _ATTRIBUTES
+        | {"_ARRAY_DIMENSIONS": ["time", "y", "x"]}
         | ({"grid_mapping": GRID_MAPPING, "coordinates": "lat lon"} if mapping else {}),
     )
-    chunks = Path(store) / array.path / "c"
     for i, frame in enumerate(series.frames):
-        place = chunks / str(i) / "0"
+        place = Path(store) / array.path / str(i) / "0"
         place.mkdir(parents=True)
         _link(folder / frame.file, place / "0")
 
@@ -259,5 +265,5 @@ def check_new(out: Path) -> None:
     Raises:
         ObservationError: something is at ``out``.
     """
-    if out.exists():
+    if os.path.lexists(out):
         raise ObservationError(f"expected a new archive, found one at {out}")

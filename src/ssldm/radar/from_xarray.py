@@ -98,6 +98,8 @@ def observations_of(source: xr.DataArray | xr.Dataset, options: ReadOptions) -> 
     attributes = _attributes(data, dataset)
     if found.relation is not None:
         attributes |= {"zr_a": found.relation.a, "zr_b": found.relation.b}
+    if found.minutes is not None:
+        attributes["accumulation_minutes"] = found.minutes
     if found.cell_methods is not None:
         attributes["cell_methods"] = found.cell_methods
     if place.grid.crs is not None:

@@ -102,23 +102,15 @@ class Grid:
                 "y": ("y", self.y, standard | {"long_name": "distance from the southern edge"}),
                 "x": ("x", self.x, standard | {"long_name": "distance from the western edge"}),
             }
-        mapping = _grid_mapping(self.crs)
-        names = {"y": "projection_y_coordinate", "x": "projection_x_coordinate"}
-        projected = mapping["grid_mapping_name"] != "latitude_longitude"
         axes = {
             axis: (
                 axis,
                 values,
-                standard
-                | (
-                    {"standard_name": names[axis], "axis": axis.upper()}
-                    if projected
-                    else {"long_name": f"{axis} in the projection of crs_wkt"}
-                ),
+                standard | {"standard_name": f"projection_{axis}_coordinate", "axis": axis.upper()},
             )
             for axis, values in (("y", self.y), ("x", self.x))
         }
-        return axes | {GRID_MAPPING: ((), np.int32(0), dict(mapping))}
+        return axes | {GRID_MAPPING: ((), np.int32(0), dict(_grid_mapping(self.crs)))}
 
 
 def regular_axis(name: str, values: FloatArray) -> NDArray[np.float64]:
@@ -152,8 +144,9 @@ def regular_axis(name: str, values: FloatArray) -> NDArray[np.float64]:
 def _grid_mapping(projection: str) -> dict[str, Any]:
     """CF attributes of a map projection; ``crs_wkt`` holds what the others cannot say.
 
-    CF knows no equidistant cylindrical projection, and some others not on a sphere: there the grid mapping is
-    that of the latitudes and longitudes, and ``crs_wkt`` alone that of x and y.
+    CF has no name for some projections (equidistant cylindrical, Web Mercator, Krovak, gnomonic): there the
+    grid mapping is that of the latitudes and longitudes, and ``crs_wkt`` alone that of x and y. GDAL takes x
+    and y for degrees then, unless their standard names say otherwise.
     """
     from pyproj import CRS
 
@@ -189,26 +182,50 @@ def wkt_of(data: xr.DataArray | xr.Dataset) -> str | None:
     return str(data[GRID_MAPPING].attrs["crs_wkt"]) if GRID_MAPPING in data.coords else None
 
 
+def geotransform(data: xr.DataArray | xr.Dataset) -> dict[str, str]:
+    """The attribute of the grid mapping by which GDAL places pixels where x, y are not even to its liking.
+
+    It holds for these x and y alone: made when a file is written, never kept in memory.
+    """
+    if not all(axis in data.dims and axis in data.coords and data.sizes[axis] > 1 for axis in "xy"):
+        return {}
+    edges = []
+    for axis in ("x", "y"):
+        first, last = (float(data[axis].values[i]) for i in (0, -1))
+        size = (last - first) / (data.sizes[axis] - 1)
+        edges.append((first - size / 2, size))
+    (west, dx), (north, dy) = edges
+    return {"GeoTransform": f"{west!r} {dx!r} 0 {north!r} 0 {dy!r}"}
+
+
 def latitude_longitude(data: xr.DataArray | xr.Dataset) -> dict[str, xr.Variable]:
-    """``lat`` and ``lon`` ``(y, x)`` of georeferenced data, nothing for data without a projection."""
-    if GRID_MAPPING not in data.coords:
+    """``lat`` and ``lon`` of georeferenced data, nothing for data without a projection or a place.
+
+    They are ``(y, x)`` of a grid, scalar at one point of it, and along whatever x and y share elsewhere.
+    """
+    if not {GRID_MAPPING, "x", "y"} <= set(data.coords):
         return {}
     from pyproj import CRS, Transformer
 
     transformer = Transformer.from_crs(
         CRS.from_wkt(data[GRID_MAPPING].attrs["crs_wkt"]), "EPSG:4326", always_xy=True
     )
-    x, y = data["x"].values, data["y"].values
-    lon, lat = (np.empty((len(y), len(x)), np.float32) for _ in range(2))
+    y, x = xr.broadcast(*(data[axis].reset_coords(drop=True) for axis in ("y", "x")))
+    rows_of_y, rows_of_x = np.atleast_1d(y.values), np.atleast_1d(x.values)
+    lon, lat = (np.empty(rows_of_y.shape, np.float32) for _ in range(2))
 
     def fill(first: int) -> None:
         rows = slice(first, first + _ROWS_AT_ONCE)
-        lon[rows], lat[rows] = transformer.transform(*np.meshgrid(x, y[rows]))
+        lon[rows], lat[rows] = transformer.transform(rows_of_x[rows], rows_of_y[rows])
 
     # Large domains by blocks of rows, or the arrays in between would be the largest of all.
     with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(fill, range(0, len(y), _ROWS_AT_ONCE)))
+        list(pool.map(fill, range(0, len(lat), _ROWS_AT_ONCE)))
+    north, east = (
+        {"standard_name": name, "units": units}
+        for name, units in (("latitude", "degrees_north"), ("longitude", "degrees_east"))
+    )
     return {
-        "lat": xr.Variable(("y", "x"), lat, {"standard_name": "latitude", "units": "degrees_north"}),
-        "lon": xr.Variable(("y", "x"), lon, {"standard_name": "longitude", "units": "degrees_east"}),
+        "lat": xr.Variable(y.dims, lat.reshape(y.shape), north),
+        "lon": xr.Variable(y.dims, lon.reshape(y.shape), east),
     }

@@ -13,7 +13,8 @@ import xarray as xr
 from ssldm.errors import InputRepaired, NoDataError, ObservationError
 from ssldm.radar.context import SOURCE_FILE
 from ssldm.radar.formats.protocol import ReadOptions
-from ssldm.radar.open import join, read_item
+from ssldm.radar.joining import join
+from ssldm.radar.open import read_item
 from ssldm.radar.sources import Item, Source, resolve
 
 # Stamps in file names, to the minute: with a year of four digits, of two, or the day of the year.

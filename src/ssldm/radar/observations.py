@@ -28,9 +28,14 @@ def observations(
         rate: ``(t, h, w)`` in mm/h.
         times: ``t`` times, UTC.
         grid: pixel centres and projection.
-        attributes: where the data come from (product, institution, licence).
+        attributes: where the data come from (product, institution, licence); ``accumulation_minutes`` of
+            sums, ``zr_a`` of reflectivity.
     """
     extra = {"grid_mapping": GRID_MAPPING} if grid.crs is not None else {}
+    if "accumulation_minutes" in attributes:
+        extra["cell_methods"] = "time: mean"
+    elif "zr_a" in attributes:  # a scan takes seconds at each place
+        extra["cell_methods"] = "time: point"
     return xr.DataArray(
         np.asarray(rate, dtype=np.float32),
         dims=("time", "y", "x"),

@@ -5,13 +5,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import xarray as xr
 from pydantic import ValidationError
 
 from ssldm.errors import ConfigurationError, ObservationError, SsldmError
 from ssldm.radar.formats.protocol import RadarFormat, ReadOptions, limited
-from ssldm.radar.observations import check_observations
+from ssldm.radar.joining import join, without_overlap
 from ssldm.radar.sources import Item, Source, resolve
 from ssldm.radar.units import ZRRelation
 from ssldm.radar.watchdog import watched
@@ -24,6 +23,7 @@ FORMATS = (
     "meteoswiss",
     "fmi_pgm",
     "fmi_geotiff",
+    "geotiff",
     "mrms",
     "radolan",
     "meteonet",
@@ -62,7 +62,7 @@ def open_radar(
     if isinstance(source, xr.DataArray | xr.Dataset):
         from ssldm.radar.from_xarray import observations_of
 
-        return limited(observations_of(source, options), options)
+        return without_overlap(limited(observations_of(source, options), options))
     if not isinstance(source, str | Path | Sequence):
         raise ConfigurationError(
             f"expected a path, a pattern, a URL, a list of these or an xarray object, found {source!r}"
@@ -167,45 +167,6 @@ def _remote_store(item: Item) -> xr.DataArray | None:
         return None  # asking a web server whether a file is a folder fetches the file
     filesystem, path = fsspec.core.url_to_fs(item.url)
     return open_store(item.url, None) if filesystem.isdir(path) else None
-
-
-def join(parts: Sequence[xr.DataArray]) -> xr.DataArray:
-    """Observations of one product, grid and place as one series sorted by time.
-
-    Raises:
-        ObservationError: products, sizes or places that differ, or the same time twice.
-    """
-    first = parts[0]
-    if len(parts) == 1:
-        return check_observations(first)
-    for part in parts[1:]:
-        for name in ("product", "place"):
-            if part.attrs.get(name) != first.attrs.get(name):
-                raise ObservationError(
-                    f"expected one {name}, found {first.attrs.get(name)!r} and {part.attrs.get(name)!r}"
-                )
-        if part.shape[1:] != first.shape[1:]:
-            raise ObservationError(
-                f"expected frames of one size, found {_size(first)} and {_size(part)} (at {_stamp(part)})"
-            )
-        if not all(np.allclose(part[axis], first[axis]) for axis in ("y", "x")):
-            raise ObservationError(f"expected one grid, found another at {_stamp(part)}")
-    joined = xr.concat(
-        parts, dim="time", join="override", coords="minimal", compat="override", combine_attrs="override"
-    ).sortby("time")
-    times, counts = np.unique(joined["time"].values, return_counts=True)
-    if (counts > 1).any():
-        repeated = np.datetime_as_string(times[counts > 1][0], unit="m")
-        raise ObservationError(f"expected each time once, found {repeated} more than once")
-    return check_observations(joined)
-
-
-def _size(data: xr.DataArray) -> str:
-    return f"{data.sizes['y']}×{data.sizes['x']}"
-
-
-def _stamp(data: xr.DataArray) -> str:
-    return str(np.datetime_as_string(data["time"].values[0], unit="m"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,13 +1,9 @@
 """Who is compared: trained models, baselines, forecasts in files. Values that can be sent to a process."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,14 +14,12 @@ from ssldm.errors import ConfigurationError, ModelError
 from ssldm.nowcast.dataset import nowcast_dataset
 from ssldm.nowcast.weights_folder import read_config, weights_at, weights_hash
 from ssldm.radar.observations import time_step
+from ssldm.report.code_identity import code_identity
 from ssldm.verification.baselines import BASELINES, ENSEMBLES, BaselineName, Setting
 
 if TYPE_CHECKING:
     from ssldm.diffusion.schedule import SamplerName
     from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
-
-# Whose results enter forecasts and scores.
-_LIBRARIES = ("diffusers", "numpy", "opencv-python-headless", "pysteps", "scikit-image", "scipy", "torch")
 
 # From the context (time, y, x) in mm/h and a number of lead frames to a nowcast dataset.
 Forecaster = Callable[[xr.DataArray, int], xr.Dataset]
@@ -94,7 +88,7 @@ class ModelContestant:
         settings, device = self.settings, resolve_device(self.settings.device)
         return {
             "weights": weights_hash(Path(self.folder)),
-            **code_identity("nowcast", "diffusion", "nn", "radar/motion.py"),
+            **code_identity(__name__, "ssldm.nowcast.nowcaster"),
             "device": device,
             "bfloat16": has_fast_bfloat16(torch.device(device)),
             "members": settings.members,
@@ -136,7 +130,8 @@ class UNetContestant:
 
     def identity(self) -> dict[str, str | int]:
         """Weights, configuration and code."""
-        return {"weights": weights_hash(Path(self.folder)), **code_identity("nowcast", "nn")}
+        code = code_identity(__name__, "ssldm.nowcast.unet_forecaster", "ssldm.nowcast.dataset")
+        return {"weights": weights_hash(Path(self.folder)), **code}
 
     def load(self) -> Forecaster:
         """Load the weights, for one thread."""
@@ -174,7 +169,7 @@ class BaselineContestant:
         settings = {"members": self.settings.members, "seed": self.settings.seed}
         return {
             "baseline": self.name,
-            **code_identity("verification/baselines.py", "radar/motion.py"),
+            **code_identity(__name__, "ssldm.verification.baselines", "ssldm.nowcast.dataset"),
             **(settings if self.name in ENSEMBLES else {}),
         }
 
@@ -235,25 +230,3 @@ def baseline(name: str, settings: EnsembleSettings) -> Contestant:
         if name == known:
             return BaselineContestant(known, settings)
     raise ConfigurationError(f"expected baselines among {', '.join([*BASELINES, 'unet'])}, found {name}")
-
-
-def digest(value: object) -> str:
-    """A short hash of anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@cache
-def code_identity(*parts: str) -> dict[str, str]:
-    """What a result depends on besides its settings: parts of this package's code, and the libraries.
-
-    Args:
-        parts: folders and files below the package.
-    """
-    root = Path(str(files("ssldm")))
-    paths = sorted(
-        path
-        for part in parts
-        for path in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
-    )
-    code = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
-    return {"code": code, **{name: version(name) for name in _LIBRARIES}}

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
+from ssldm.hdf5_output import replacing_hdf5
 from ssldm.report.headline import headline
 from ssldm.report.hindcasts import compute_statistics, read_statistics
 from ssldm.report.page import Page, write_markdown, write_page
@@ -140,8 +141,8 @@ def _write_scores(
         labels = [names[float(rate)] for rate in dataset["threshold"].values]
         groups[name] = dataset.assign_coords(threshold_name=("threshold", labels))
         groups[f"{name}/statistics"] = statistics[name]
-    with replacing(report.plan.out / "scores.nc") as aside:
-        xr.DataTree.from_dict(groups).to_netcdf(aside, engine="h5netcdf")
+    with replacing_hdf5(report.plan.out / "scores.nc") as file:
+        xr.DataTree.from_dict(groups).to_netcdf(file, engine="h5netcdf")
 
 
 def _page(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -13,7 +14,12 @@ from ssldm.errors import ObservationError
 from ssldm.nowcast.dataset import open_nowcast
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import NAME, pixel_size, time_step
-from ssldm.report.contestants import Forecaster, digest
+from ssldm.radar.times import utc_times
+from ssldm.report.code_identity import code_identity, digest
+from ssldm.verification.member_groups import PAIR
+
+if TYPE_CHECKING:
+    from ssldm.report.contestants import Forecaster
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,12 @@ class FileContestant:
         return cls(name, files)
 
     def identity(self) -> dict[str, str | int]:
-        """Names, sizes and times of change of the files."""
+        """Names, sizes and times of change of the files, and how they are read."""
         states = [(file, Path(file).stat()) for file in self.files]
         listed = [(file, state.st_size, state.st_mtime_ns) for file, state in states]
-        return {"files": digest(listed)}
+        return {"files": digest(listed), **code_identity(__name__, __name__)}
 
-    def load(self) -> Forecaster:
+    def load(self) -> "Forecaster":
         """Look up the reference times."""
         return partial(_forecast, self.name, self._files_at())
 
@@ -67,7 +73,7 @@ class FileContestant:
         for file in self.files:
             dataset = _checked(file)
             members.setdefault(dataset.sizes["member"], file)
-            time = np.datetime64(dataset["forecast_reference_time"].values.item(), "ns")
+            (time,) = utc_times(dataset["forecast_reference_time"].values)
             found.setdefault(time, []).append((file, dataset))
         if len(members) > 1:
             sizes = ", ".join(f"{count} in {file}" for count, file in sorted(members.items()))
@@ -96,7 +102,10 @@ def _checked(file: str) -> xr.Dataset:
         steps = np.diff(dataset[axis].values)
         if not ((steps > 0).all() or (steps < 0).all()):
             raise ObservationError(f"{file}: expected {axis} in rising or falling order")
-    return dataset
+    # To the second: files may hold fractions of an hour or a day.
+    second = np.timedelta64(1, "s")
+    whole = (np.round(lead.values / second) * second).astype("timedelta64[ns]")
+    return dataset.assign_coords(lead_time=("lead_time", whole))
 
 
 def _matching(files_at: _FilesAt, context: xr.DataArray, lead_frames: int) -> xr.Dataset | None:
@@ -154,4 +163,5 @@ def _forecast(name: str, files_at: _FilesAt, context: xr.DataArray, lead_frames:
     found = _matching(files_at, context, lead_frames)
     if found is None:
         raise ObservationError(f"{name}: no forecast from {context['time'].values[-1]} UTC on this grid")
-    return found[[NAME]].transpose("member", "lead_time", "y", "x").load()
+    names = [NAME, *({PAIR} & set(found.variables))]  # some tools turn the coordinate into a variable
+    return found[names].transpose("member", "lead_time", "y", "x").load()

@@ -23,14 +23,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
+from ssldm.hdf5_output import replacing_hdf5
 from ssldm.nowcast.dataset import write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.isolation import process_pool
 from ssldm.radar.observations import NAME
-from ssldm.report.contestants import Contestant, Forecaster, code_identity, digest
+from ssldm.report.code_identity import code_identity, digest
+from ssldm.report.contestants import Contestant, Forecaster
 from ssldm.verification.comparison import compare
+from ssldm.verification.member_groups import groups_of
 from ssldm.verification.perceptual import Perceptual
 from ssldm.verification.statistics import Protocol
 from ssldm.verification.windows import Window
@@ -154,7 +156,13 @@ class Worker:
         """What statistics depend on beside the forecasts."""
         perceptual = self.plan.perceptual
         networks = perceptual.identity() if perceptual else {}
-        return self.plan.protocol.model_dump(), networks, code_identity("verification")
+        code = code_identity(
+            __name__,
+            "ssldm.verification.comparison",
+            "ssldm.verification.perceptual",
+            "ssldm.verification.member_groups",
+        )
+        return self.plan.protocol.model_dump(), networks, code
 
     def _asked(self, data: xr.DataArray) -> tuple[str, int, int]:
         """All that a forecast depends on beside the contestant."""
@@ -165,18 +173,19 @@ class Worker:
         data = self._load(window)
         asked = self._asked(data)
         context = data.isel(time=slice(0, self.plan.context_frames))
-        forecasts, notes = {}, {}
+        forecasts, groups, notes = {}, {}, {}
         for contestant in self.plan.contestants:
             made_of = digest([self._identities[contestant.name], *asked])
             dataset = self._hindcast(contestant, window, context, made_of)
             forecasts[contestant.name] = _rates(dataset, contestant.name)
+            groups[contestant.name] = groups_of(dataset)
             notes[contestant.name] = json.dumps(dataset.attrs.get(_NOTES, "").splitlines())
         truth = data.isel(time=slice(self.plan.context_frames, None))
-        statistics = compare(forecasts, truth, self.plan.protocol, self.plan.perceptual)
+        statistics = compare(forecasts, truth, self.plan.protocol, self.plan.perceptual, groups)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
         tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(asked)}), **parts})
-        with replacing(self.plan.statistics_path(window)) as aside:
-            tree.to_netcdf(aside, engine="h5netcdf")
+        with replacing_hdf5(self.plan.statistics_path(window)) as file:
+            tree.to_netcdf(file, engine="h5netcdf")
 
     def _hindcast(
         self, contestant: Contestant, window: Window, context: xr.DataArray, made_of: str

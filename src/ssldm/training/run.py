@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning
 import yaml
 
+from ssldm.atomic import replacing
 from ssldm.errors import ConfigurationError
 from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
 from ssldm.nowcast.weights_folder import load_weights, write_weights
@@ -200,5 +201,5 @@ def train_unet(
 
 
 def _write_preset(out: Path, preset: Preset) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "preset.yaml").write_text(yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False))
+    with replacing(out / "preset.yaml") as aside:
+        aside.write_text(yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False))

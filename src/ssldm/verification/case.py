@@ -17,11 +17,14 @@ class Case:
         members: ``(m, t, h, w)`` in mm/h, 0 where it does not count.
         truth: ``(t, h, w)`` in mm/h, 0 where it does not count.
         valid: ``(t, h, w)``, the pixels that count: observed, and forecast by every contestant.
+        groups: ``(m,)``, the number of the group that a member belongs to: members of different groups are
+            independent of each other, those of one need not be.
     """
 
     members: NDArray[np.float32]
     truth: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    groups: NDArray[np.int64]
 
     @classmethod
     def of(
@@ -29,8 +32,13 @@ class Case:
         members: NDArray[np.floating],
         truth: NDArray[np.floating],
         valid: NDArray[np.bool_] | None = None,
+        groups: NDArray[np.integer] | None = None,
     ) -> Self:
         """A case whose pixels count where truth and all members are known and, if given, ``valid`` is true.
+
+        Args:
+            members, truth, valid: see `Case`, NaN where not known.
+            groups: see `Case`; all members are independent where None.
 
         Raises:
             ObservationError: shapes that do not fit.
@@ -40,13 +48,24 @@ class Case:
                 f"expected members (m, t, h, w) of an observation (t, h, w), "
                 f"found {members.shape} and {truth.shape}"
             )
+        groups = np.arange(len(members)) if groups is None else groups
+        if groups.shape != (len(members),):
+            raise ObservationError(
+                f"expected a group for each of {len(members)} members, found groups {groups.shape}"
+            )
         known = np.isfinite(truth) & np.isfinite(members).all(axis=0)
         counts = known if valid is None else known & valid
         return cls(
             np.where(counts, members, 0.0).astype(np.float32),
             np.where(counts, truth, 0.0).astype(np.float32),
             counts,
+            np.unique(groups, return_inverse=True)[1].astype(np.int64),
         )
+
+    @property
+    def members_by_group(self) -> list[NDArray[np.float32]]:
+        """The members ``(n, t, h, w)`` of each group."""
+        return [self.members[self.groups == group] for group in range(int(self.groups.max()) + 1)]
 
     @property
     def mean(self) -> NDArray[np.float32]:
@@ -82,4 +101,4 @@ def pooled(case: Case, side: int, how: str) -> Case:
         else blocks(field, side).max(axis=-1)
         for field in (case.members, case.truth)
     )
-    return Case.of(members, truth, valid)
+    return Case.of(members, truth, valid, case.groups)

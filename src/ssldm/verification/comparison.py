@@ -17,6 +17,7 @@ def compare(
     truth: xr.DataArray,
     protocol: Protocol,
     more: Callable[[Case], xr.Dataset] | None = None,
+    groups: Mapping[str, NDArray[np.integer]] | None = None,
 ) -> dict[str, xr.Dataset]:
     """Statistics of each forecast of one observation, see `ssldm.verification.statistics`.
 
@@ -27,13 +28,15 @@ def compare(
         truth: ``(time, y, x)`` in mm/h, NaN unobserved.
         protocol: what to score.
         more: sums beside those of the protocol, such as `ssldm.verification.perceptual.Perceptual`.
+        groups: of the members of contestants, see `ssldm.verification.case.Case`; those of others are
+            independent.
     """
     valid = np.isfinite(truth.values)
     for members in forecasts.values():
         valid &= np.isfinite(members).all(axis=0)
     found = {}
     for name, members in forecasts.items():
-        case = Case.of(members, truth.values, valid)
+        case = Case.of(members, truth.values, valid, (groups or {}).get(name))
         found[name] = statistics_of(case, protocol, _generator(truth)).assign(
             coverage=coverage_counts(members, truth.values, valid)
         )

@@ -12,42 +12,55 @@ POOLINGS = ("mean", "max")
 
 
 def crps_ensemble(
-    members: NDArray[np.floating], observed: NDArray[np.floating], *, fair: bool = False
+    members: NDArray[np.floating],
+    observed: NDArray[np.floating],
+    *,
+    fair: bool = False,
+    groups: NDArray[np.integer] | None = None,
 ) -> NDArray[np.float32]:
     """CRPS = ⟨|x_i - y|⟩_i - ½ ⟨|x_i - x_j|⟩_ij at each pixel, in the unit of the members.
 
-    The second mean runs over all pairs, or over pairs of different members where ``fair`` (Ferro 2014).
-    The pairs are summed over the sorted members, so memory does not grow with their square.
+    The second mean runs over all pairs, or, where ``fair``, over pairs of members that are independent of
+    each other (Ferro 2014): how far two that depend on each other are apart says nothing of how wide the
+    distribution is that both are drawn from. Without such pairs the absolute error stands for the fair score.
 
     Args:
         members: ``(m, ...)``
         observed: ``(...)``
+        groups: ``(m,)``, see `ssldm.verification.case.Case`; all members are independent where None.
 
     Returns:
         ``(...)``; NaN where the observation or a member is.
     """
-    error, pairs = _error_and_pairs(members, observed)
-    count = len(members)
-    norm = count * (count - 1) if fair else count**2
-    return np.asarray(error - 0.5 * pairs / norm, dtype=np.float32)
+    plain, fair_score = _plain_and_fair(
+        members, observed, np.arange(len(members)) if groups is None else groups
+    )
+    return np.asarray(fair_score if fair else plain, dtype=np.float32)
 
 
-def _error_and_pairs(
-    members: NDArray[np.floating], observed: NDArray[np.floating]
+def _plain_and_fair(
+    members: NDArray[np.floating], observed: NDArray[np.floating], groups: NDArray[np.integer]
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """⟨|x_i - y|⟩_i and Σ_ij |x_i - x_j|."""
+    error = np.abs(members - observed).mean(axis=0)
+    square, pairs = len(members) ** 2, _sum_over_pairs(members)
+    dependent = [members[groups == group] for group in np.unique(groups)]
+    between = pairs - sum(_sum_over_pairs(part) for part in dependent if len(part) > 1)
+    number = square - sum(len(part) ** 2 for part in dependent)
+    return error - 0.5 * pairs / square, error - 0.5 * between / max(number, 1)
+
+
+def _sum_over_pairs(members: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Σ_ij |x_i - x_j|, of the sorted members, so that memory does not grow with their square."""
     count = len(members)
-    ordered = np.sort(members, axis=0)  # NaN sorts last and stays NaN in both sums
+    ordered = np.sort(members, axis=0)  # NaN sorts last and stays NaN in the sum
     rank = 2.0 * np.arange(count) - count + 1.0
-    pairs = 2.0 * np.tensordot(rank, ordered, axes=1)
-    return np.abs(members - observed).mean(axis=0), pairs
+    return np.asarray(2.0 * np.tensordot(rank, ordered, axes=1))
 
 
 def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
     """Sums ``(lead_time, pool, pooling, crps_term)`` over pixels, or over blocks of n×n pixels.
 
-    The terms are ``plain`` and ``fair`` CRPS in mm/h and the ``number`` of pixels; a single member has no
-    fair CRPS and its absolute error stands for both.
+    The terms are ``plain`` and ``fair`` CRPS in mm/h, see `crps_ensemble`, and the ``number`` of pixels.
     """
     sums = np.zeros((case.truth.shape[0], len(pools), len(POOLINGS), 3))
     for i, pool in enumerate(pools):
@@ -56,10 +69,8 @@ def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
                 sums[:, i, j] = sums[:, i, 0]
                 continue
             part = pooled(case, pool, pooling)
-            count = len(part.members)
-            error, pairs = _error_and_pairs(part.members, part.truth)
-            fair_norm = max(count * (count - 1), 1)
-            terms = (error - 0.5 * pairs / count**2, error - 0.5 * pairs / fair_norm, np.ones_like(error))
+            plain, fair = _plain_and_fair(part.members, part.truth, part.groups)
+            terms = plain, fair, np.ones_like(plain)
             for k, term in enumerate(terms):
                 sums[:, i, j, k] = np.where(part.valid, term, 0.0).sum(axis=(1, 2), dtype=np.float64)
     return xr.DataArray(
@@ -73,15 +84,15 @@ def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
     )
 
 
-def crps_scores(sums: xr.DataArray, members: int) -> dict[str, xr.DataArray]:
+def crps_scores(sums: xr.DataArray, drawn: xr.DataArray) -> dict[str, xr.DataArray]:
     """``crps`` and ``crps_fair`` by pool (block means), ``crps_max`` of block maxima.
 
-    NaN without pixels; there is no fair score of a single member.
+    NaN without pixels; ``crps_fair`` also where not ``drawn``: where a case has no independent members.
     """
     number = sums.sel(crps_term="number", drop=True)
     mean = sums / number.where(number > 0)
     return {
         "crps": mean.sel(crps_term="plain", pooling="mean", drop=True),
-        "crps_fair": mean.sel(crps_term="fair", pooling="mean", drop=True).where(members > 1),
+        "crps_fair": mean.sel(crps_term="fair", pooling="mean", drop=True).where(drawn),
         "crps_max": mean.sel(crps_term="plain", pooling="max", drop=True),
     }

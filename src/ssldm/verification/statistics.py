@@ -52,6 +52,8 @@ def statistics_of(case: Case, protocol: Protocol, rng: np.random.Generator) -> x
             "spectrum": spectrum_sums(case),
             "image": image_sums(case),
             "cases": xr.DataArray(np.int64(1)),
+            # Those whose forecast has members that are independent of each other.
+            "ensembles": xr.DataArray(np.int64(case.groups.max() > 0)),
         }
     )
 
@@ -85,13 +87,13 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
     Sum over ``lead_time`` first for the scores of all lead times together. Where a score is not defined
     (no rain at all, a single member) it is NaN.
     """
-    members = statistics.sizes["rank"] - 1
+    drawn = statistics["ensembles"] == statistics["cases"]
     found: Mapping[str, xr.DataArray] = {
         **contingency_scores(statistics["contingency"]),
         **probability_scores(statistics["probability"]),
         "rank_frequency": rank_frequency(statistics["ranks"]),
-        **crps_scores(statistics["crps"], members),
-        **error_scores(statistics["error"], members),
+        **crps_scores(statistics["crps"], drawn),
+        **error_scores(statistics["error"], drawn),
         "fss": fractions_skill_score(statistics["fractions"]),
         **spectrum_scores(statistics["spectrum"]),
         **image_scores(statistics["image"]),

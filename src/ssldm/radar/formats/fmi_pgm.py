@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ssldm.errors import ObservationError
 from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
@@ -22,8 +23,10 @@ PRODUCT = Product(
     "FI-FMI-rainfall_rate",
 )
 RELATION = ZRRelation(a=223.0, b=1.53)
-FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
+_FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
+_PARAMETER, _PROJECTION = "CorrectedReflectivity", "stereographic"
 _NO_ECHO = -32.0
+_LONGEST_LINE = 1000
 
 
 def recognise(_: Path, head: bytes) -> bool:
@@ -32,10 +35,15 @@ def recognise(_: Path, head: bytes) -> bool:
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
-    """One frame; its time stands in the file name."""
+    """One frame; its time stands in the header as obstime, else in the file name."""
     from PIL import Image
 
-    found = parts_of_name(FILE_NAME, path, "201609281445_fmi….pgm")
+    header = _header(path)
+    if (parameter := header.get("param", _PARAMETER)) != _PARAMETER:
+        raise ObservationError(f"expected {_PARAMETER} as param of the header, found {parameter}")
+    if (projection := header.get("type", "none")) != _PROJECTION:
+        raise ObservationError(f"expected {_PROJECTION} as type of the header, found {projection}")
+    stamp = header.get("obstime") or parts_of_name(_FILE_NAME, path, "201609281445_fmi….pgm")["time"]
     with Image.open(path) as image:
         check_frame(image.size[::-1])
     importer = pysteps_module("io.importers").import_fmi_pgm
@@ -43,7 +51,17 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     relation = options.zr or RELATION
     yield observations(
         rate_of_decibel(reflectivity, reflectivity <= _NO_ECHO, relation)[None],
-        [np.datetime64(datetime.strptime(found["time"], "%Y%m%d%H%M"), "ns")],
+        [np.datetime64(datetime.strptime(stamp, "%Y%m%d%H%M"), "ns")],
         Grid.from_pysteps(reflectivity.shape, metadata),
         PRODUCT.attributes(relation),
     )
+
+
+def _header(path: Path) -> dict[str, str]:
+    """The comments after the type of image: the last word of each by its first."""
+    words = []
+    with path.open("rb") as file:
+        file.readline()
+        while (line := file.readline(_LONGEST_LINE)).startswith(b"#"):
+            words.append(line.decode(errors="replace").removeprefix("#").split())
+    return {line[0]: line[-1] for line in words if len(line) > 1}

@@ -1,6 +1,8 @@
-"""KNMI composites (`RAD_NL25_RAP_5min` and its kin): accumulation or reflectivity, HDF5."""
+"""KNMI composites (`RAD_NL25_RAP_5min` and its kin): accumulation, rate or reflectivity, HDF5."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +12,12 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import HDF5, Product, ReadOptions, check_frame, rate_of_decibel, text
+from ssldm.radar.formats.hdf5_attributes import Attributes, attributes_of
+from ssldm.radar.formats.knmi_images import Image, rates_of_codes, the_image
+from ssldm.radar.formats.protocol import HDF5, Product, ReadOptions, check_frame
 from ssldm.radar.grid import Grid, in_metres
 from ssldm.radar.observations import observations
-from ssldm.radar.units import ZRRelation, rate_of_accumulation
+from ssldm.radar.units import ZRRelation
 
 NAME = "knmi"
 PRODUCT = Product(
@@ -22,12 +26,18 @@ PRODUCT = Product(
     "CC-BY-4.0",
     "NL-KNMI-rainfall_rate",
 )
-PERIOD_MINUTES = 5.0
-_TIME = "%d-%b-%Y;%H:%M:%S.%f"
-_UNOBSERVED_BYTE, _UNOBSERVED_WORD = 255, 65535
+_TIME = re.compile(
+    r"(?P<day>\d{1,2})-(?P<month>[A-Z]{3})-(?P<year>\d{4})[; T]+"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(:(?P<second>\d{2})(\.\d*)?)?\s*(Z|UTC)?",
+    re.IGNORECASE,
+)
+# Names of months are those of English, whatever the language of the computer.
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 # Some files carry a projection that is wrong in kilometres, with a row offset in metres (pysteps).
 _WRONG_PROJECTION = "+proj=stere +lat_0=90 +lon_0=0 +lat_ts=60 +a=6378.14 +b=6356.75 +x_0=0 y_0=0"
 _RIGHT_PROJECTION = "+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378137 +b=6356752 +x_0=0 +y_0=0"
+# An ellipsoid smaller than this is given in kilometres.
+_LEAST_AXIS_METRES = 100_000.0
 
 
 def recognise(path: Path, head: bytes) -> bool:
@@ -37,63 +47,82 @@ def recognise(path: Path, head: bytes) -> bool:
     import h5py
 
     with h5py.File(path) as file:
-        return "geographic" in file and "image1" in file
+        return "geographic" in file and any(name.startswith("image") for name in file)
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
-    """One frame, at the end of its accumulation period.
+    """One frame, at the end of its accumulation period, by the calibration that the file states.
 
-    pysteps' importer gives the same values and grid, as a test holds it to; it takes three times as long.
+    pysteps' importer gives the same values and grid for the files that it knows, as a test holds it to; it
+    takes three times as long.
     """
     import h5py
 
     with h5py.File(path) as file:
-        overview, image = file["overview"].attrs, file["image1"]
-        begin, end = (
-            datetime.strptime(text(overview[f"product_datetime_{name}"]), _TIME) for name in ("start", "end")
-        )
-        stored = image["image_data"]
-        shape = check_frame(stored.shape)
-        if stored.dtype.kind != "u" or stored.dtype.itemsize > 2:
-            raise ObservationError(f"expected 8 or 16 bits a pixel, found {stored.dtype}")
-        parameter = text(image.attrs.get("image_geo_parameter", "PRECIPITATION")).upper()
-        reflectivity = "REFLECTIVITY" in parameter
-        if not reflectivity and ("PRECIPITATION" not in parameter or stored.dtype.itemsize != 2):
-            raise ObservationError(
-                f"expected reflectivity or 16-bit precipitation, found {parameter} of {stored.dtype}"
-            )
-        grid = _grid(file["geographic"], shape)
-        values = stored[...]
-    codes = np.arange(np.iinfo(values.dtype).max + 1)
-    relation, product = None, PRODUCT
-    if reflectivity:
-        relation = options.zr or ZRRelation()
-        rates = rate_of_decibel(codes * 0.5 - 32.0, codes == 0, relation)
-        rates[_UNOBSERVED_BYTE] = np.nan
-        product = replace(PRODUCT, name="KNMI reflectivity composite")
-    else:
-        minutes = (end - begin).total_seconds() / 60.0
-        if minutes <= 0.0:
-            raise ObservationError(f"expected an end after the start {begin}, found {end}")
-        rates = rate_of_accumulation(codes / 100.0, minutes).astype(np.float32)
-        rates[_UNOBSERVED_WORD:] = np.nan
-        product = (
-            PRODUCT if minutes == 5.0 else replace(PRODUCT, name=f"KNMI accumulation of {minutes:g} min")
-        )
-    yield observations(rates[values][None], [np.datetime64(end, "ns")], grid, product.attributes(relation))
+        overview = attributes_of(file, "overview")
+        begin, end = (_time(overview, f"product_datetime_{name}") for name in ("start", "end"))
+        image = the_image(file)
+        if "image_datetime_valid" in image.attributes:
+            _check_observed(image.attributes, end)
+        shape = check_frame(image.stored.shape)
+        grid = _grid(file, shape)
+        codes = image.stored[...]
+    relation = (options.zr or ZRRelation()) if image.kind == "reflectivity" else None
+    minutes = _minutes(begin, end) if image.kind == "amount" else None
+    rates = rates_of_codes(image, relation, minutes)
+    extra = {} if minutes is None else {"accumulation_minutes": minutes}
+    yield observations(
+        rates[codes][None],
+        [np.datetime64(end, "ns")],
+        grid,
+        _product(image, minutes).attributes(relation, **extra),
+    )
 
 
-def _grid(geographic: Any, shape: tuple[int, int]) -> Grid:
+def _product(image: Image, minutes: float | None) -> Product:
+    if image.kind == "reflectivity":
+        return replace(PRODUCT, name="KNMI reflectivity composite")
+    if minutes is None:
+        return replace(PRODUCT, name="KNMI rain rate")
+    return PRODUCT if minutes == 5.0 else replace(PRODUCT, name=f"KNMI accumulation of {minutes:g} min")
+
+
+def _minutes(begin: datetime, end: datetime) -> float:
+    if end <= begin:
+        raise ObservationError(f"expected an end after the start {begin}, found {end}")
+    return (end - begin).total_seconds() / 60.0
+
+
+def _check_observed(attributes: Attributes, end: datetime) -> None:
+    valid = _time(attributes, "image_datetime_valid")
+    if valid > end:
+        raise ObservationError(f"expected observations until {end}, found a forecast for {valid}")
+
+
+def _time(attributes: Attributes, name: str) -> datetime:
+    stamp = attributes.text(name)
+    if (found := _TIME.fullmatch(stamp)) and found["month"].upper() in _MONTHS:
+        month = _MONTHS.index(found["month"].upper()) + 1
+        year, day, hour, minute, second = (
+            int(found[part] or 0) for part in ("year", "day", "hour", "minute", "second")
+        )
+        with suppress(ValueError):
+            return datetime.fromisoformat(f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+    raise ObservationError(f"expected a time like 26-AUG-2010;03:00:00 as {name}, found {stamp!r}")
+
+
+def _grid(file: Any, shape: tuple[int, int]) -> Grid:
     """The grid of KNMI's `geographic` group, whose lengths may be in kilometres."""
-    keys = ("geo_column_offset", "geo_row_offset", "geo_pixel_size_x", "geo_pixel_size_y", "geo_dim_pixel")
-    attributes = geographic.attrs
-    column, row, dx, dy = (float(np.ravel(attributes[key])[0]) for key in keys[:4])
-    projection = text(geographic["map_projection"].attrs["projection_proj4_params"])
+    geographic = attributes_of(file, "geographic")
+    keys = ("geo_column_offset", "geo_row_offset", "geo_pixel_size_x", "geo_pixel_size_y")
+    column, row, dx, dy = (geographic.number(key) for key in keys)
+    projection = attributes_of(file, "geographic/map_projection").text("projection_proj4_params")
     if projection == _WRONG_PROJECTION:
         projection, scale = _RIGHT_PROJECTION, 1.0
         column, row, dx, dy = 0.0, 3650.0, 1000.0, -1000.0
     else:
-        scale = 1.0 if text(attributes[keys[4]]).split(",", maxsplit=1)[0] == "M" else 1000.0
+        scale = 1.0 if geographic.text("geo_dim_pixel").split(",", maxsplit=1)[0] == "M" else 1000.0
+        projection = _metric(projection)
     west, north = column * dx * scale, row * dy * scale
     return Grid.from_edges(
         shape,
@@ -101,5 +130,12 @@ def _grid(geographic: Any, shape: tuple[int, int]) -> Grid:
         east=west + shape[1] * dx * scale,
         south=north - shape[0] * abs(dy) * scale,
         north=north,
-        crs=in_metres(projection) if scale == 1000.0 else projection,
+        crs=projection,
     )
+
+
+def _metric(projection: str) -> str:
+    """The projection in metres, whether the file gives its ellipsoid or its coordinates in kilometres."""
+    projection = projection.replace("+units=km", "+units=m")
+    axis = re.search(r"\+a=([\d.]+)", projection)
+    return in_metres(projection) if axis and float(axis[1]) < _LEAST_AXIS_METRES else projection

@@ -63,7 +63,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
                     rate: NDArray[Any] = rate_of_accumulation(stored / 100.0, _MINUTES)
                 else:
                     rate = rate_of_decibel(stored, stored <= 0.0, relation)
-                yield observations(rate[None], [date], grid, product.attributes(relation))
+                extra = {"accumulation_minutes": _MINUTES} if relation is None else {}
+                yield observations(rate[None], [date], grid, product.attributes(relation, **extra))
 
 
 def _header(file: IO[bytes]) -> tuple[int, int, int, np.dtype[Any]]:

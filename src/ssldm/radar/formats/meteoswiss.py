@@ -41,5 +41,5 @@ def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:
         rate_of_accumulation(accumulation, _MINUTES)[None],
         [np.datetime64(datetime.strptime(found["time"], "%y%j%H%M"), "ns")],
         Grid.from_pysteps(accumulation.shape, metadata),
-        PRODUCT.attributes(),
+        PRODUCT.attributes(accumulation_minutes=_MINUTES),
     )

@@ -35,6 +35,8 @@ def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:
     import rasterio
 
     with _quiet(), rasterio.open(path, driver="GRIB") as file:
+        if file.count != 1:
+            raise ObservationError(f"expected one message, found {file.count}")
         tags = file.tags(1)
         found = (tags.get("GRIB_DISCIPLINE"), *tags.get("GRIB_PDS_TEMPLATE_NUMBERS", "").split()[:2])
         if found != _PRECIP_RATE:
@@ -43,7 +45,10 @@ def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:
         transform = file.transform
         seconds = int(tags["GRIB_VALID_TIME"])
         rate = file.read(1, out_dtype="float32")
+        absent = file.nodata
     rate[rate < 0.0] = np.nan
+    if absent is not None:  # what a bitmap in the message leaves out
+        rate[rate == np.float32(absent)] = np.nan
     grid = Grid.from_latitude_longitude(
         transform.f + transform.e * (np.arange(height) + 0.5),
         transform.c + transform.a * (np.arange(width) + 0.5),

@@ -1,6 +1,7 @@
 """ODIM HDF5 composites: OPERA's (old and CIRRUS) and those of national services."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
+from ssldm.radar.formats.hdf5_attributes import Attributes, attributes_of
+from ssldm.radar.formats.odim_fields import Field, frames, odim_time, period_minutes
 from ssldm.radar.formats.protocol import HDF5, Product, ReadOptions, check_frame, rate_of_decibel, text
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
@@ -18,7 +21,6 @@ from ssldm.radar.units import ZRRelation, rate_of_accumulation
 NAME = "odim"
 _OPERA_SOURCE = "ORG:247"
 _COMPOSITES = ("COMP", "IMAGE")
-_QUANTITIES = ("RATE", "ACRR", "DBZH")
 _ROWS_AT_ONCE = 256
 
 
@@ -33,90 +35,128 @@ def recognise(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
-    """One frame: rain rate, accumulation or reflectivity, whichever comes first in this order.
+    """Rain rate, accumulation or reflectivity, whichever comes first in this order: one frame, or several.
+
+    A file of one frame has the time that it states for itself. Several frames of one product differ in their
+    own end times, which they then have.
 
     pysteps' importer gives the same values, as a test holds it to, with four times the memory.
     """
     import h5py
 
     with h5py.File(path) as file:
-        what, where = file["what"].attrs, file["where"].attrs
-        if (kind := text(what.get("object", ""))) not in _COMPOSITES:
+        what = attributes_of(file, "what")
+        if (kind := what.text("object")) not in _COMPOSITES:
             raise ObservationError(f"expected a composite (object COMP), found {kind}")
-        time = _time(what, "date", "time")
-        found = {text(entry["quantity"]): (data, entry) for data, entry in _entries(file)}
-        quantity = next((q for q in _QUANTITIES if q in found), None)
-        if quantity is None:
-            raise ObservationError(f"expected one of {', '.join(_QUANTITIES)}, found {', '.join(found)}")
-        data, entry = found[quantity]
-        shape = check_frame(data.shape)
-        grid = _grid(shape, where)
-        relation = (options.zr or ZRRelation()) if quantity == "DBZH" else None
-        minutes = _minutes(entry) if quantity == "ACRR" else 60.0
-        kind = f"{quantity} of {minutes:g} min" if quantity == "ACRR" else quantity
-        product = _product(text(what.get("source", "")), kind)
-        rate = np.empty((1, *shape), np.float32)
-        # By blocks of rows: the values may be stored as float64.
-        for first in range(0, shape[0], _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            rate[0, rows] = _rates(data[rows], entry, relation, minutes)
-    yield observations(rate, [np.datetime64(time, "ns")], grid, product.attributes(relation))
+        for field, time in frames(file, odim_time(what, "date", "time")):
+            yield _frame(field, time, text(what.values.get("source", "")), options)
 
 
-def _rates(
-    stored: NDArray[Any], entry: Mapping[str, Any], relation: ZRRelation | None, minutes: float
-) -> NDArray[Any]:
-    gain, offset, nodata, undetect = (float(entry[key]) for key in ("gain", "offset", "nodata", "undetect"))
-    values = stored * gain + offset
-    values[stored == nodata] = np.nan
-    nothing = stored == undetect
-    if relation is not None:
-        return rate_of_decibel(values, nothing, relation)
-    return np.where(nothing, 0.0, rate_of_accumulation(values, minutes))
+def _frame(field: Field, time: datetime, source: str, options: ReadOptions) -> xr.DataArray:
+    shape = check_frame(field.data.shape)
+    grid = _grid(shape, field.where)
+    quantity = field.quantity
+    relation = (options.zr or ZRRelation()) if quantity == "DBZH" else None
+    minutes = period_minutes(field.what) if quantity == "ACRR" else None
+    kind = quantity if minutes is None else f"{quantity} of {minutes:g} min"
+    codes = _Codes.of(field.what)
+    rate = np.empty((1, *shape), np.float32)
+    # By blocks of rows: the values may be stored as float64.
+    for first in range(0, shape[0], _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        rate[0, rows] = codes.rates(field.data[rows], relation, minutes)
+    extra = {} if minutes is None else {"accumulation_minutes": minutes}
+    attributes = _product(source, kind).attributes(relation, **extra)
+    return observations(rate, [np.datetime64(time, "ns")], grid, attributes)
 
 
-def _entries(file: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Each dataset with its attributes, which may stand with the data or one level up."""
-    for name in sorted(key for key in file if key.startswith("dataset")):
-        outer = dict(file[name]["what"].attrs) if "what" in file[name] else {}
-        for key in sorted(key for key in file[name] if key.startswith("data")):
-            group = file[name][key]
-            entry = outer | (dict(group["what"].attrs) if "what" in group else {})
-            if "quantity" in entry and "data" in group:
-                yield group["data"], entry
+@dataclass(frozen=True)
+class _Codes:
+    """What stored values mean."""
+
+    gain: float
+    offset: float
+    nodata: float
+    undetect: float
+
+    @classmethod
+    def of(cls, what: Attributes) -> "_Codes":
+        return cls(*(what.number(name) for name in ("gain", "offset", "nodata", "undetect")))
+
+    def rates(self, stored: NDArray[Any], relation: ZRRelation | None, minutes: float | None) -> NDArray[Any]:
+        """Rain rate in mm/h; NaN where no radar sees, 0 where nothing came back.
+
+        Raises:
+            ObservationError: a pixel whose code is that of both.
+        """
+        missing, nothing = _is(stored, self.nodata), _is(stored, self.undetect)
+        if (missing & nothing).any():
+            raise ObservationError(
+                f"expected codes of their own for nodata and undetect, found {self.nodata:g} for both: "
+                "dry and unobserved pixels cannot be told apart"
+            )
+        values = stored * self.gain + self.offset
+        values[missing] = np.nan
+        if relation is not None:
+            return rate_of_decibel(values, nothing, relation)
+        return np.where(nothing, 0.0, rate_of_accumulation(values, 60.0 if minutes is None else minutes))
 
 
-def _grid(shape: tuple[int, int], where: Mapping[str, Any]) -> Grid:
-    """The pixel size is exact; the corner, stored as angles, is exact to a few millimetres only."""
+def _is(stored: NDArray[Any], code: float) -> NDArray[np.bool_]:
+    return np.asarray(np.isnan(stored) if np.isnan(code) else stored == code)
+
+
+def _grid(shape: tuple[int, int], where: Attributes) -> Grid:
+    """The pixel size is exact; the corner, stored as angles, is exact to a few millimetres only.
+
+    Raises:
+        ObservationError: a size or an upper right corner that contradicts the rest.
+    """
     from pyproj import CRS, Proj
 
-    projection = text(where["projdef"])
-    dx, dy = float(where["xscale"]), float(where["yscale"])
+    projection = where.text("projdef").replace("+units=km", "+units=m")
+    dx, dy = where.number("xscale"), where.number("yscale")
+    if not (dx > 0.0 and dy > 0.0):
+        raise ObservationError(f"expected positive where/xscale and where/yscale, found {dx:g} and {dy:g}")
     height, width = shape
-    corner = [float(where[key]) for key in ("LL_lon", "LL_lat")]
-    if CRS.from_user_input(projection).is_geographic:
-        return Grid.from_latitude_longitude(
-            corner[1] + dy * (np.arange(height)[::-1] + 0.5), corner[0] + dx * (np.arange(width) + 0.5)
+    for name, size in (("xsize", width), ("ysize", height)):
+        if name in where and where.number(name) != size:
+            raise ObservationError(
+                f"expected the size that where/{name} gives, {where.number(name):g}, found {height}×{width}"
+            )
+    geographic = CRS.from_user_input(projection).is_geographic
+    project = Proj(projection)
+    corners = {
+        name: (where.number(f"{name}_lon"), where.number(f"{name}_lat"))
+        for name in ("LL", "UR")
+        if name == "LL" or ("UR_lon" in where and "UR_lat" in where)
+    }
+    placed = {
+        name: corner if geographic else tuple(round(metres, 2) for metres in project(*corner))
+        for name, corner in corners.items()
+    }
+    west, south = placed["LL"]
+    east, north = west + width * dx, south + height * dy
+    if "UR" in placed and not _near(placed["UR"], (east, north), (dx, dy), geographic):
+        raise ObservationError(
+            f"expected the upper right corner at {east:g}, {north:g}, which follows from LL_lon, LL_lat, "
+            f"xscale and yscale, found {placed['UR'][0]:g}, {placed['UR'][1]:g} (UR_lon, UR_lat)"
         )
-    west, south = (round(metres, 2) for metres in Proj(projection)(corner[0], corner[1]))
-    return Grid.from_edges(
-        shape, west=west, east=west + width * dx, south=south, north=south + height * dy, crs=projection
-    )
+    if geographic:
+        return Grid.from_latitude_longitude(
+            south + dy * (np.arange(height)[::-1] + 0.5), west + dx * (np.arange(width) + 0.5)
+        )
+    return Grid.from_edges(shape, west=west, east=east, south=south, north=north, crs=projection)
 
 
-def _time(attributes: Mapping[str, Any], date: str, time: str) -> datetime:
-    stamp = text(attributes[date]) + text(attributes[time])
-    if len(stamp) != 14:
-        raise ObservationError(f"expected a time like 20180824181500, found {stamp}")
-    return datetime.strptime(stamp, "%Y%m%d%H%M%S")
-
-
-def _minutes(entry: Mapping[str, Any]) -> float:
-    """Minutes between start and end of a dataset."""
-    begin, end = (_time(entry, f"{name}date", f"{name}time") for name in ("start", "end"))
-    if end <= begin:
-        raise ObservationError(f"expected an end after the start {begin}, found {end}")
-    return (end - begin).total_seconds() / 60.0
+def _near(
+    corner: tuple[float, ...], expected: tuple[float, float], pixel: tuple[float, float], geographic: bool
+) -> bool:
+    """Whether a corner is where it should be, to a pixel; the same longitude may be told in two ways."""
+    across, up = corner[0] - expected[0], corner[1] - expected[1]
+    if geographic:
+        across = (across + 180.0) % 360.0 - 180.0
+    return abs(across) <= pixel[0] and abs(up) <= pixel[1]
 
 
 def _product(source: str, kind: str) -> Product:

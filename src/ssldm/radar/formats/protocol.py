@@ -122,10 +122,23 @@ def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
     )
 
 
+def one_value(value: Any) -> Any:
+    """The value in an array of one element; other values as they are.
+
+    Raises:
+        ObservationError: none, or several.
+    """
+    if isinstance(value, np.ndarray):
+        if value.size != 1:
+            raise ObservationError(f"expected one value, found {value.size}")
+        return value.item()
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def text(value: Any) -> str:
-    """An HDF5 attribute, stored as bytes, string or array of one, as a string."""
-    item = value.item() if isinstance(value, np.ndarray | np.generic) else value
-    return item.decode() if isinstance(item, bytes) else str(item)
+    """An HDF5 attribute, stored as bytes, string or array of one, as a string without what pads it."""
+    item = one_value(value)
+    return (item.decode(errors="replace") if isinstance(item, bytes) else str(item)).strip(" \0")
 
 
 def parts_of_name(pattern: re.Pattern[str], path: Path, example: str) -> dict[str, str]:

@@ -1,0 +1,65 @@
+"""How the variables of a nowcast lie in a file: their types, units, compression and place on the map."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ssldm.radar.grid import GRID_MAPPING, geotransform, latitude_longitude
+from ssldm.radar.observations import NAME
+
+LEAD_BOUNDS = "lead_time_bounds"
+Encoding = dict[str, dict[str, Any]]
+
+_SINCE = {"units": "seconds since 1970-01-01T00:00:00Z", "calendar": "standard", "dtype": "int64"}
+_MINUTES = {"units": "minutes", "dtype": "float64", "_FillValue": None}
+_POSITION = {"_FillValue": None}
+_OF_NAME: Encoding = {
+    NAME: {"_FillValue": np.float32(np.nan)},
+    "lead_time": _MINUTES,
+    "valid_time": _SINCE,
+    "forecast_reference_time": _SINCE,
+    **dict.fromkeys(("x", "y", "lat", "lon"), _POSITION),
+}
+_LARGE = (NAME, "lat", "lon")
+
+
+def placed(dataset: xr.Dataset) -> xr.Dataset:
+    """A copy with ``lat``, ``lon`` and what GDAL asks for, as far as x, y and their projection are known."""
+    copy = dataset.drop_encoding().assign_coords(latitude_longitude(dataset))
+    if LEAD_BOUNDS in copy and np.issubdtype(copy[LEAD_BOUNDS].dtype, np.timedelta64):
+        # CF leaves the units to the coordinate, and xarray does so only beside dates.
+        copy[LEAD_BOUNDS] = copy[LEAD_BOUNDS] / np.timedelta64(1, "m")
+        copy[LEAD_BOUNDS].encoding = {"_FillValue": None, "coordinates": None}
+    if GRID_MAPPING in copy.coords:
+        copy[NAME].attrs["grid_mapping"] = GRID_MAPPING
+        copy[GRID_MAPPING].attrs.pop("GeoTransform", None)
+        copy[GRID_MAPPING].attrs |= geotransform(copy)
+    return copy
+
+
+def with_lead_bounds(dataset: xr.Dataset) -> xr.Dataset:
+    """What was read, with the bounds of the lead time as times."""
+    if LEAD_BOUNDS not in dataset or not np.issubdtype(dataset[LEAD_BOUNDS].dtype, np.floating):
+        return dataset
+    bounds = (dataset[LEAD_BOUNDS] * 60e9).round().astype("timedelta64[ns]")
+    return dataset.assign({LEAD_BOUNDS: bounds})
+
+
+def netcdf_encoding(dataset: xr.Dataset) -> Encoding:
+    """Encoding in NetCDF-4: what is large is compressed, as quickly as can be."""
+    compression = {"zlib": True, "complevel": 1, "shuffle": True}
+    return _with(dataset, {name: compression for name in _LARGE if name in dataset and dataset[name].ndim})
+
+
+def zarr_encoding(dataset: xr.Dataset) -> Encoding:
+    """Encoding in Zarr: one chunk a map."""
+    dims = dataset[NAME].dims
+    apart = {"member", "lead_time"} if {"y", "x"} <= set(dims) else set()
+    return _with(
+        dataset, {NAME: {"chunks": tuple(1 if dim in apart else dataset.sizes[dim] for dim in dims)}}
+    )
+
+
+def _with(dataset: xr.Dataset, further: Encoding) -> Encoding:
+    return {name: encoding | further.get(name, {}) for name, encoding in _OF_NAME.items() if name in dataset}

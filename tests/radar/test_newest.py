@@ -1,0 +1,134 @@
+"""The newest frames of a source: what is read of it, and what is passed over."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from radar_files import write_fmi_pgm, write_knmi, write_smhi
+
+from ssldm.errors import InputRepaired, NoDataError, ObservationError
+from ssldm.radar import newest
+from ssldm.radar.isolation import newest_isolated
+from ssldm.radar.newest import Wanted, read_newest, stamp_of
+from ssldm.radar.sources import Item
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve frames, hundredths of a millimetre 0 to 11."""
+    for i in range(12):
+        write_knmi(tmp_path, f"2010-08-26T03:{5 * i:02}", np.full((8, 8), i))
+    return tmp_path
+
+
+def numbers(data: object) -> list[int]:
+    return [round(float(v) * 100 / 12) for v in data.values[:, 0, 0]]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read."""
+    names: list[str] = []
+    read_item = newest.read_item
+
+    def noting(item: Item, *rest: object) -> object:
+        names.append(item.name)
+        return read_item(item, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(newest, "read_item", noting)
+    return names
+
+
+def test_no_more_files_are_read_than_hold_what_is_wanted(folder: Path, opened: list[str]) -> None:
+    data = read_newest(folder, Wanted(4))
+    assert numbers(data) == [8, 9, 10, 11]
+    assert len(opened) == 4
+    assert list(data["source_file"].values) == sorted(opened)
+    opened.clear()
+    # The first file tells how stamps and times differ, here not at all.
+    until = np.datetime64("2010-08-26T03:27")
+    assert numbers(read_newest(folder, Wanted(3, until))) == [3, 4, 5]
+    assert len(opened) == 4
+
+
+def test_files_without_times_in_their_names_are_all_looked_into(folder: Path, opened: list[str]) -> None:
+    for number, path in enumerate(sorted(folder.iterdir(), reverse=True)):
+        path.rename(folder / f"{'abcdefghijkl'[number]}.h5")
+    assert numbers(read_newest(folder, Wanted(4))) == [8, 9, 10, 11]
+    assert len(opened) == 12
+
+
+def test_stamps_that_lie_mislead_nobody(folder: Path) -> None:
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / f"copied_202401{20 - number:02}_0000.h5")
+    assert numbers(read_newest(folder, Wanted(4))) == [8, 9, 10, 11]
+
+
+def test_files_of_many_frames_are_read_as_far_as_they_are_wanted(tmp_path: Path) -> None:
+    for hour in (2, 4, 6):
+        write_smhi(tmp_path, np.full((4, 4, 24), 100 + hour, np.uint8), start=f"2021-05-11T0{hour}:00")
+    data = read_newest(tmp_path, Wanted(4, np.datetime64("2021-05-11T06:10")))
+    assert [str(time)[11:16] for time in data["time"].values] == ["05:55", "06:00", "06:05", "06:10"]
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("RAD_NL25_RAP_5min_201008260300.h5", "2010-08-26T03:00"),
+        ("PrecipRate_00.00_20190610-000200.grib2", "2019-06-10T00:02"),
+        ("AQC151351545F_00005.801.gif", "2015-05-15T15:45"),
+        ("raa01-rx_10000-1408102050-dwd---bin", "2014-08-10T20:50"),
+        ("66_20201031_001000.prcp-c10.nc", "2020-10-31T00:10"),
+        ("2021_05_11_02_302021_05_11_04_15f1.npy", "2021-05-11T02:30"),
+        ("radar_2024-01-20T12:05Z.nc", "2024-01-20T12:05"),
+        ("rainfall_NW_2016_08.3.npz", None),
+        ("composite.nc", None),
+        ("20241399_0000.nc", None),
+    ],
+)
+def test_names_tell_their_time(name: str, time: str | None) -> None:
+    assert stamp_of(name) == (None if time is None else np.datetime64(time, "ns"))
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_what_cannot_be_read_is_skipped_where_that_is_asked_for(folder: Path, isolated: bool) -> None:
+    read = newest_isolated if isolated else read_newest
+    paths = sorted(folder.iterdir())
+    paths[11].write_bytes(paths[11].read_bytes()[:3000])
+    paths[10].write_bytes(b"")
+    with pytest.raises(ObservationError, match=paths[11].name):
+        read(folder, Wanted(4))
+    if isolated:  # notes are told by the other process
+        assert numbers(read(folder, Wanted(4, skip_damaged=True))) == [6, 7, 8, 9]
+        return
+    with pytest.warns(InputRepaired) as told:
+        assert numbers(read(folder, Wanted(4, skip_damaged=True))) == [6, 7, 8, 9]
+    assert [path.name in str(note.message) for path, note in zip(paths[:9:-1], told, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_frames_that_come_twice_are_skipped_where_that_is_asked_for(folder: Path) -> None:
+    (folder / "again_201008260350.h5").write_bytes(
+        (folder / "RAD_NL25_RAP_5min_201008260350.h5").read_bytes()
+    )
+    with pytest.raises(ObservationError, match="each time once"):
+        read_newest(folder, Wanted(4))
+    with pytest.warns(InputRepaired, match="came before"):
+        assert numbers(read_newest(folder, Wanted(4, skip_damaged=True))) == [8, 9, 10, 11]
+
+
+def test_nothing_at_all_is_an_error_that_says_why(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(NoDataError, match="until 2009"):
+        read_newest(folder, Wanted(4, np.datetime64("2009-01-01")))
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.txt").write_text("Dear Sir or Madam")
+    with pytest.warns(InputRepaired), pytest.raises(ObservationError, match=r"a\.txt"):
+        read_newest(tmp_path / "bad", Wanted(4, skip_damaged=True))
+
+
+def test_files_that_do_not_fit_together_are_refused_all_the_same(folder: Path) -> None:
+    write_fmi_pgm(folder, "201008260400", np.zeros((8, 8)))
+    with pytest.raises(ObservationError, match="one product"):
+        read_newest(folder, Wanted(4, skip_damaged=True))
