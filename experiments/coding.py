@@ -50,7 +50,7 @@ VARIANTS = {
     "intensity_structure": ("autoencoder={kind: block}",),
 }
 _KL = "autoencoder={kind: kl, channels: 1, width: 32, multipliers: [1, 2, 3], blocks: 1, patch: 2, groups: 8}"
-_PUBLISHED = (_KL, "denoiser_training.turned=false")
+_PUBLISHED = (_KL, "denoiser.merge_net.latent_channels=4", "denoiser_training.turned=false")
 PUBLISHED = {"kl_plain": (*_PUBLISHED, *_PLAIN_LOSS), "kl_intensity_structure": _PUBLISHED}
 FRAMES = ("knmi-train", "fmi-train", "meteoswiss-train", "smhi-train", "mrms-train")
 FRAMES_VALIDATION = (*VALIDATION, "mrms-validation")

@@ -78,7 +78,7 @@ def parse_numbers(text: str | None, name: str, count: int) -> list[float] | None
         numbers = []
     if len(numbers) != count or not all(map(isfinite, numbers)):
         raise ConfigurationError(
-            f"expected {count} numbers for --{name}, finite and separated by commas, found {text!r}"
+            f"expected {count} numbers for --{name}, separated by commas, found {text!r}"
         )
     return numbers
 
