@@ -74,6 +74,9 @@ def test_the_place_does_not_depend_on_the_units_of_the_projection() -> None:
     kilometres = CRS.from_proj4("+proj=utm +zone=32 +datum=WGS84 +units=km").to_wkt()
     data = rain(("y", Y / 1e3, {"units": "km"}), ("x", X / 1e3, {"units": "km"}), {"crs_wkt": kilometres})
     assert place(open_radar(data)) == pytest.approx(HERE, abs=1e-6)
+    for axis in "yx":
+        del data[axis].attrs["units"]  # those of the projection
+    assert place(open_radar(data)) == pytest.approx(HERE, abs=1e-6)
 
 
 def test_kilometres_without_units_beside_a_projection_are_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 from radar_files import change_attributes, write_geotiff, write_knmi, write_odim
 
 from ssldm.errors import ObservationError
+from ssldm.radar.archive_build import build_archive
 from ssldm.radar.open import open_radar
 
 RATES = np.ones((4, 4), np.float32)
@@ -67,5 +68,7 @@ def test_sums_that_overlap_are_refused(tmp_path: Path) -> None:
     paths = [write_odim(tmp_path, f"201808241{m}00", np.zeros((2, 2)), "ACRR") for m in (800, 805)]
     with pytest.raises(ObservationError, match="found sums over 15 minutes every 5 minutes"):
         open_radar(paths)
+    summary = build_archive(list(map(str, paths)), tmp_path / "a.zarr")
+    assert any("its sums overlap" in line for line in summary.lines())
     following = write_odim(tmp_path, "20180824181500", np.zeros((2, 2)), "ACRR")
     assert open_radar([paths[0], following]).sizes["time"] == 2

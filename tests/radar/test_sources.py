@@ -17,7 +17,7 @@ import fsspec
 import numpy as np
 import pytest
 import xarray as xr
-from radar_files import write_fmi_pgm, write_knmi
+from radar_files import write_fmi_pgm, write_knmi, write_smhi
 
 from ssldm.errors import ObservationError
 from ssldm.radar.archive_build import build_archive
@@ -183,6 +183,19 @@ def test_a_zarr_store_in_a_zip_is_that_store(
                 archive.write(path, f"{folder}{path.relative_to(tmp_path / 'a.zarr')}")
     data = open_radar(f"{server}/b.zarr.zip" if remote else tmp_path / "b.zarr.zip")
     xr.testing.assert_equal(data, open_radar(files))
+
+
+def test_all_places_in_a_zipped_store_are_found(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for place in ("f1", "f2"):
+        write_smhi(tmp_path / "in", np.zeros((4, 4, 2), np.uint8), place=place)
+    build_archive(tmp_path / "in", tmp_path / "a.zarr")
+    with zipfile.ZipFile(tmp_path / "b.zarr.zip", "w") as archive:
+        for path in (tmp_path / "a.zarr").rglob("*"):
+            if path.is_file():
+                archive.write(path, path.relative_to(tmp_path / "a.zarr"))
+    summary = build_archive(tmp_path / "b.zarr.zip", tmp_path / "c.zarr")
+    assert [member.group for member in summary.series] == ["f1", "f2"]
 
 
 @pytest.mark.parametrize("name", ["a.tar.zst", "a.h5.zst", "a.7z", "a.rar", "a.zarr.tar"])

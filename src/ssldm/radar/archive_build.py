@@ -26,6 +26,7 @@ from ssldm.errors import ConfigurationError, ObservationError, SsldmError
 from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.isolation import in_a_process, process_pool
+from ssldm.radar.joining import sums_overlap
 from ssldm.radar.lock import locked
 from ssldm.radar.open import read_item
 from ssldm.radar.provenance import provenance
@@ -88,6 +89,8 @@ class Summary:
                     f"{label}: {series.identical} frames came twice with the same values, "
                     f"{series.conflicting} with others (the first was kept)"
                 )
+            if sums_overlap(series.times, series.template.attrs.get("accumulation_minutes")):
+                yield f"{label}: its sums overlap, so that each frame is a mean over several steps"
             if series.template.attrs.get("license", "unknown") == "unknown":
                 yield f"{label}: its licence is not known; state it with --attribute license=SPDX-IDENTIFIER"
         for refusal in self.refused:

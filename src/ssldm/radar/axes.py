@@ -182,13 +182,17 @@ def _scale(dataset: xr.Dataset, dim: str, crs: str | None) -> float:
         if str(units) not in _METRES:
             raise ObservationError(f"expected {dim!r} in metres, kilometres or degrees, found {units!r}")
         return _METRES[str(units)]
+    if crs is None:
+        return 1.0
+    # Without units of its own an axis has those of the projection, if they make pixels of a likely size.
+    metres = float(_crs(crs).axis_info[0].unit_conversion_factor) or 1.0
     values = dataset[dim].values
     step = abs(float(values[-1] - values[0])) / max(len(values) - 1, 1)
-    if crs is not None and len(values) > 1 and step < _LEAST_METRES:
+    if len(values) > 1 and step * metres < _LEAST_METRES:
         raise ObservationError(
-            f"expected units of {dim!r} (m or km), found none and pixels of {step:g}, hardly metres"
+            f"expected units of {dim!r} (m or km), found none and pixels of {step * metres:g} m"
         )
-    return 1.0
+    return metres
 
 
 def _projection(data: xr.DataArray, dataset: xr.Dataset) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.radar.grid import wkt_of
@@ -94,17 +95,28 @@ def without_overlap(data: xr.DataArray) -> xr.DataArray:
     """The same series, once it is known that its frames are no sums that overlap.
 
     Raises:
-        ObservationError: sums over more than the time from frame to frame, which are no rates of that time.
+        ObservationError: they are.
     """
     minutes = data.attrs.get("accumulation_minutes")
-    if minutes is not None and data.sizes["time"] > 1:
+    if sums_overlap(data["time"].values, minutes):
         step = np.diff(data["time"].values).min() / np.timedelta64(1, "m")
-        if step < _OVERLAP * minutes:
-            raise ObservationError(
-                f"expected sums that follow each other, found sums over {minutes:g} minutes "
-                f"every {step:g} minutes"
-            )
+        raise ObservationError(
+            f"expected sums that follow each other, found sums over {minutes:g} minutes "
+            f"every {step:g} minutes"
+        )
     return data
+
+
+def sums_overlap(times: NDArray[np.datetime64], minutes: float | None) -> bool:
+    """Whether frames are sums over more than the time from one to the next, and so no rates of that time.
+
+    Args:
+        times: of the frames, in order.
+        minutes: that each was gathered in; None for what is no sum.
+    """
+    if minutes is None or len(times) < 2:
+        return False
+    return bool(np.diff(times).min() / np.timedelta64(1, "m") < _OVERLAP * minutes)
 
 
 def _pixel(centres: np.ndarray) -> float:

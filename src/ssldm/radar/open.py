@@ -109,8 +109,9 @@ def read_item(
     options = options or ReadOptions()
     local = item.url
     try:
-        if item.remote and (store := _remote_store(item)) is not None:
-            yield limited(store, options)
+        if item.remote and (stores := _remote_stores(item)):
+            for store in stores:
+                yield limited(store, options)
             return
         with item.local() as path:
             local = str(path)
@@ -157,16 +158,18 @@ def _format(name: str) -> RadarFormat:
     return cast(RadarFormat, import_module(f"ssldm.radar.formats.{name}"))
 
 
-def _remote_store(item: Item) -> xr.DataArray | None:
-    """A remote Zarr store, which is read in place; None for a file."""
+def _remote_stores(item: Item) -> list[xr.DataArray]:
+    """The series of a remote Zarr store, which is read in place; none for a file."""
     import fsspec
 
-    from ssldm.radar.formats.cf import open_store
+    from ssldm.radar.formats.cf import groups_of, open_store
 
     if item.url.startswith("http") and not item.name.endswith(".zarr"):
-        return None  # asking a web server whether a file is a folder fetches the file
+        return []  # asking a web server whether a file is a folder fetches the file
     filesystem, path = fsspec.core.url_to_fs(item.url)
-    return open_store(item.url, None) if filesystem.isdir(path) else None
+    if not filesystem.isdir(path):
+        return []
+    return [open_store(item.url, group) for group in groups_of(item.url)]
 
 
 def _first_line(error: BaseException) -> str:
