@@ -10,6 +10,7 @@ from ssldm.errors import InputRepaired, NoDataError, ObservationError
 from ssldm.radar import newest
 from ssldm.radar.isolation import newest_isolated
 from ssldm.radar.newest import Wanted, read_newest, stamp_of
+from ssldm.radar.open import open_radar
 from ssldm.radar.sources import Item
 
 
@@ -132,3 +133,16 @@ def test_files_that_do_not_fit_together_are_refused_all_the_same(folder: Path) -
     write_fmi_pgm(folder, "201008260400", np.zeros((8, 8)))
     with pytest.raises(ObservationError, match="one product"):
         read_newest(folder, Wanted(4, skip_damaged=True))
+
+
+def test_all_frames_that_can_be_read_are_opened_where_that_is_asked_for(folder: Path) -> None:
+    paths = sorted(folder.iterdir())
+    paths[3].write_bytes(paths[3].read_bytes()[:3000])
+    (folder / "again.h5").write_bytes(paths[5].read_bytes())
+    with pytest.raises(ObservationError, match=paths[3].name):
+        open_radar(folder)
+    with pytest.warns(InputRepaired) as told:
+        assert numbers(open_radar(folder, skip_damaged=True)) == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert len(told) == 2
+    with pytest.warns(InputRepaired), pytest.raises(ObservationError, match=paths[3].name):
+        open_radar(paths[3], skip_damaged=True)

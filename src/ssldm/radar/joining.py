@@ -1,12 +1,13 @@
 """Observations of several files as one series: what must be alike for that."""
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.errors import ObservationError
+from ssldm.errors import InputRepaired, ObservationError
 from ssldm.radar.grid import wkt_of
 from ssldm.radar.observations import check_observations
 
@@ -41,6 +42,22 @@ def join(parts: Sequence[xr.DataArray]) -> xr.DataArray:
         repeated = np.datetime_as_string(times[counts > 1][0], unit="m")
         raise ObservationError(f"expected each time once, found {repeated} more than once")
     return without_overlap(check_observations(joined))
+
+
+def not_yet_in(parts: Sequence[xr.DataArray], part: xr.DataArray, name: str) -> xr.DataArray:
+    """The frames of a part whose times none of the others has; a warning tells of the rest.
+
+    Args:
+        parts: what is there.
+        part: what comes.
+        name: of its file.
+    """
+    known = [each["time"].values for each in parts]
+    twice = np.isin(part["time"].values, np.concatenate(known) if known else [])
+    if twice.any():
+        warnings.warn(f"skipped {name}: a frame of it came before", InputRepaired, stacklevel=2)
+        return part.isel(time=~twice)
+    return part
 
 
 def _check_one_grid(first: xr.DataArray, part: xr.DataArray) -> None:

@@ -13,7 +13,7 @@ import xarray as xr
 from ssldm.errors import InputRepaired, NoDataError, ObservationError
 from ssldm.radar.context import SOURCE_FILE
 from ssldm.radar.formats.protocol import ReadOptions
-from ssldm.radar.joining import join
+from ssldm.radar.joining import join, not_yet_in
 from ssldm.radar.open import read_item
 from ssldm.radar.sources import Item, Source, resolve
 
@@ -106,21 +106,12 @@ class _Kept:
         names = np.full(part.sizes["time"], item.name)
         part = part.load().assign_coords({SOURCE_FILE: ("time", names)})
         if self.wanted.skip_damaged:
-            part = self._without_known(part)
+            part = not_yet_in(self.pieces, part, item.name)
         self.pieces.append(part)
         oldest = self.oldest
         if oldest is not None:
             newer = (each.sel(time=slice(oldest, None)) for each in self.pieces)
             self.pieces = [each.copy() for each in newer if each.sizes["time"]]
-
-    def _without_known(self, part: xr.DataArray) -> xr.DataArray:
-        known = [each["time"].values for each in self.pieces]
-        twice = np.isin(part["time"].values, np.concatenate(known) if known else [])
-        if twice.any():
-            warnings.warn(
-                f"skipped {part[SOURCE_FILE].values[0]}: its frame came before", InputRepaired, stacklevel=2
-            )
-        return part.isel(time=~twice)
 
     @property
     def oldest(self) -> np.datetime64 | None:

@@ -1,5 +1,6 @@
 """`open_radar`: files of a radar product as observations."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import cast
 import xarray as xr
 from pydantic import ValidationError
 
-from ssldm.errors import ConfigurationError, ObservationError, SsldmError
+from ssldm.errors import ConfigurationError, InputRepaired, ObservationError, SsldmError
 from ssldm.radar.formats.protocol import RadarFormat, ReadOptions, limited
-from ssldm.radar.joining import join, without_overlap
+from ssldm.radar.joining import join, not_yet_in, without_overlap
 from ssldm.radar.sources import Item, Source, resolve
 from ssldm.radar.units import ZRRelation
 from ssldm.radar.watchdog import watched
@@ -40,6 +41,7 @@ def open_radar(
     format: str | None = None,  # noqa: A002
     zr: ZRRelation | tuple[float, float] | None = None,
     max_rate: float = ReadOptions().max_rate,
+    skip_damaged: bool = False,
 ) -> xr.DataArray:
     """Open radar files as observations in mm/h.
 
@@ -49,6 +51,7 @@ def open_radar(
         format: one of `FORMATS`; None recognises it from the content of each file.
         zr: (a, b) of Z = a R^b for products of reflectivity; None is the relation that the service uses.
         max_rate: rates above it, in mm/h, are taken for clutter and become unobserved.
+        skip_damaged: pass over files that cannot be read and frames that come twice, with a warning.
 
     Returns:
         ``precipitation_rate (time, y, x)``, float32, sorted by time; NaN is not observed. A CF NetCDF file or
@@ -68,7 +71,20 @@ def open_radar(
             f"expected a path, a pattern, a URL, a list of these or an xarray object, found {source!r}"
         )
     items = resolve(source)
-    pieces = [piece for item in items for piece in read_item(item, options, format)]
+    pieces: list[xr.DataArray] = []
+    faults: list[ObservationError] = []
+    for item in items:
+        try:
+            found = list(read_item(item, options, format))
+            pieces += [not_yet_in(pieces, piece, item.name) for piece in found] if skip_damaged else found
+        except ObservationError as error:
+            if not skip_damaged:
+                raise
+            faults.append(error)
+            warnings.warn(f"skipped {error}", InputRepaired, stacklevel=2)
+    pieces = [piece for piece in pieces if piece.sizes["time"]]
+    if not pieces and faults:
+        raise faults[0]
     if not pieces:
         raise ObservationError(f"expected observations, found none in {items[0].url}")
     return join(pieces)
