@@ -1,17 +1,15 @@
 """Where the pixels of an xarray object are: its axes and projection, checked and brought to metres."""
 
-import warnings
-from ast import literal_eval
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.errors import NotGeoreferenced, ObservationError
-from ssldm.radar.grid import GRID_MAPPING, Grid, regular_axis
+from ssldm.errors import ObservationError
+from ssldm.radar.grid import Grid, regular_axis
+from ssldm.radar.projection import crs_of, in_degrees, projection_of, with_metres
 
 _METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1e3}
 _METRES |= {f"kilo{name}": 1e3 for name in ("metre", "metres", "meter", "meters")}
@@ -19,6 +17,10 @@ _DEGREES = {"degree", "degrees", "deg"}
 _DEGREES |= {f"degree{s}{mark}{side}" for s in ("", "s") for mark in ("_", "") for side in "NEWS"}
 _DEGREES |= {f"degrees_{side}" for side in ("north", "east", "west", "south")}
 _LATITUDE, _LONGITUDE = {"latitude", "lat"}, {"longitude", "lon"}
+_NAMES_OF_WAY = {
+    "y": _LATITUDE | {"y", "northing", "row", "rows", "south_north", "nlat", "ny", "yc"},
+    "x": _LONGITUDE | {"x", "easting", "col", "cols", "column", "columns", "west_east", "nlon", "nx", "xc"},
+}
 # No composite has smaller pixels: without units it is an index, or kilometres.
 _LEAST_METRES = 20.0
 
@@ -32,12 +34,27 @@ class Placement:
     columns: slice
 
 
-def is_eastward(dataset: xr.Dataset, dim: str) -> bool:
-    """Whether a dimension runs along rows: by its standard name, else its axis, else its name."""
+def in_order(dataset: xr.Dataset, first: str, second: str) -> tuple[str, str]:
+    """Two dimensions as rows and columns: by what their coordinates say, their names, or as they come."""
+    ways = [_way(dataset, dim) for dim in (first, second)]
+    return (second, first) if ways[0] == "x" or ways[1] == "y" else (first, second)
+
+
+def _way(dataset: xr.Dataset, dim: str) -> str | None:
+    """Whether a dimension is "y" or "x": by standard name, axis, units or name; None where nothing tells."""
     attributes = dataset[dim].attrs if dim in dataset.variables else {}
-    if "standard_name" in attributes:
-        return attributes["standard_name"] in {"projection_x_coordinate", "longitude"}
-    return bool(attributes["axis"] == "X" if "axis" in attributes else dim in {"x", "lon", "longitude"})
+    standard, units = str(attributes.get("standard_name", "")), str(attributes.get("units", ""))
+    axis = str(attributes.get("axis", "")).lower()
+    for way, angle in (("y", "latitude"), ("x", "longitude")):
+        if standard in {f"projection_{way}_coordinate", angle, f"grid_{angle}"}:
+            return way
+    if not standard and axis in {"x", "y"}:
+        return axis
+    if units in _DEGREES and units[-1] in "NEWS":
+        return "y" if units[-1] in "NS" else "x"
+    if units.startswith("degree") and units.endswith(("north", "south", "east", "west")):
+        return "y" if units.endswith(("north", "south")) else "x"
+    return next((way for way, names in _NAMES_OF_WAY.items() if dim.lower() in names), None)
 
 
 def placement(data: xr.DataArray, dataset: xr.Dataset, y: str, x: str) -> Placement:
@@ -52,27 +69,28 @@ def placement(data: xr.DataArray, dataset: xr.Dataset, y: str, x: str) -> Placem
         ObservationError: no coordinates, none that are evenly spaced, units that are not known, or a
             projection that cannot be.
     """
-    crs = _projection(data, dataset)
-    geographic = [_is_geographic(dataset, dim, names) for dim, names in ((y, _LATITUDE), (x, _LONGITUDE))]
-    if all(geographic):
-        return _geographic(dataset[y].values, dataset[x].values)
+    crs = projection_of(data, dataset)
+    degrees = in_degrees(crs)
+    if all(_is_geographic(dataset, dim, way) for dim, way in ((y, "y"), (x, "x"))):
+        return _geographic(_centres(dataset, y), _centres(dataset, x))
     missing = any(dim not in dataset.variables for dim in (y, x))
-    if missing or (
-        any(_is_index(dataset, dim) for dim in (y, x)) and _positions(dataset, (y, x)) is not None
-    ):
+    index = missing or any(_is_index(dataset, dim) for dim in (y, x))
+    if missing or (index and _positions(dataset, (y, x)) is not None):
         return _from_positions(dataset, crs, (y, x))
-    if _in_degrees(crs):
-        if found := {str(dataset[dim].attrs.get("units", "degrees")) for dim in (y, x)} - _DEGREES:
+    if degrees:
+        found = {str(dataset[dim].attrs.get("units", "degrees")) for dim in (y, x)} - _DEGREES
+        if found or index:
+            what = ", ".join(found) or "numbers of pixels"
             raise ObservationError(
-                f"expected degrees of latitude and longitude, as in the projection, found {found}"
+                f"expected degrees of latitude and longitude, as in the projection, found {what}"
             )
-        return _geographic(dataset[y].values, dataset[x].values)
+        return _geographic(_centres(dataset, y), _centres(dataset, x))
     axes = {}
     for dim in (y, x):
         scale = _scale(dataset, dim, crs)
-        axes[dim] = scale * regular_axis(repr(dim), dataset[dim].values)
+        axes[dim] = scale * regular_axis(repr(dim), _centres(dataset, dim))
     if crs is not None:
-        crs = _in_metres(crs)
+        crs = with_metres(crs)
     return _placed(axes[y], axes[x], crs)
 
 
@@ -95,14 +113,31 @@ def _west_first(x: NDArray[Any]) -> slice:
     return slice(None, None, -1 if x[0] > x[-1] else None)
 
 
-def _is_geographic(dataset: xr.Dataset, dim: str, names: set[str]) -> bool:
-    """Whether a dimension is one of latitudes or longitudes, by its name or standard name, and its units."""
+def _centres(dataset: xr.Dataset, dim: str) -> NDArray[np.float64]:
+    """Pixel centres of an axis: the middles of its bounds, where it has any.
+
+    Raises:
+        ObservationError: no numbers, or none at all.
+    """
+    coordinate = dataset[dim]
+    bounds = coordinate.attrs.get("bounds")
+    if bounds in dataset.variables and dataset[bounds].shape == (coordinate.size, 2):
+        coordinate = dataset[bounds].mean(str(dataset[bounds].dims[1]))
+    if coordinate.dtype.kind not in "fiu" or not coordinate.size:
+        raise ObservationError(f"expected numbers as {dim!r}, found {coordinate.size} of {coordinate.dtype}")
+    return np.asarray(coordinate.values, np.float64)
+
+
+def _is_geographic(dataset: xr.Dataset, dim: str, way: str) -> bool:
+    """Whether a dimension is one of latitudes or longitudes, by its name, standard name or units."""
     if dim not in dataset.variables:
         return False
-    attributes = dataset[dim].attrs
-    if attributes.get("units", "degrees") not in _DEGREES:
+    attributes, names = dataset[dim].attrs, _LATITUDE if way == "y" else _LONGITUDE
+    units = str(attributes.get("units", "degrees"))
+    if units not in _DEGREES:
         return False
-    return attributes.get("standard_name") in names or dim.lower() in names
+    told = units not in {"degree", "degrees", "deg"} and "standard_name" not in attributes
+    return told or attributes.get("standard_name") in names or dim.lower() in names
 
 
 def _is_index(dataset: xr.Dataset, dim: str) -> bool:
@@ -123,10 +158,16 @@ def _positions(
         for name in dataset.variables:
             candidate = dataset[name]
             named = candidate.attrs.get("standard_name") in names or str(name).lower() in names
-            if named and candidate.dims in {dims, dims[::-1]}:
-                found.append(candidate.transpose(*dims).values.astype(np.float64))
+            if named and candidate.dims and set(candidate.dims) <= set(dims):
+                found.append(_over(candidate, dataset, dims))
                 break
     return (found[0], found[1]) if len(found) == 2 else None
+
+
+def _over(positions: xr.DataArray, dataset: xr.Dataset, dims: tuple[str, str]) -> NDArray[np.float64]:
+    """Positions ``(y, x)`` of what may be given along one of the dimensions alone."""
+    sizes = {dim: dataset.sizes[dim] for dim in dims if dim not in positions.dims}
+    return positions.reset_coords(drop=True).expand_dims(sizes).transpose(*dims).values.astype(np.float64)
 
 
 def _from_positions(dataset: xr.Dataset, crs: str | None, dims: tuple[str, str]) -> Placement:
@@ -144,14 +185,14 @@ def _from_positions(dataset: xr.Dataset, crs: str | None, dims: tuple[str, str])
     if not (np.isfinite(lat).all() and np.isfinite(lon).all()):
         raise ObservationError("expected a latitude and longitude for every pixel, found some missing")
     lon = np.unwrap(np.unwrap(lon, period=360.0), period=360.0, axis=0)
-    if crs is None or _in_degrees(crs):
+    if crs is None or in_degrees(crs):
         y, x = lat[:, 0], lon[0]
         _check_same(lat, y[:, None], y, "rows have one latitude")
         _check_same(lon, x[None], x, "columns have one longitude")
         return _geographic(y, x)
     from pyproj import CRS, Transformer
 
-    crs = _in_metres(crs)
+    crs = with_metres(crs)
     to_plane = Transformer.from_crs("EPSG:4326", CRS.from_user_input(crs), always_xy=True)
     east, north = to_plane.transform(lon, lat)
     y, x = regular_axis("rows", north.mean(axis=1)), regular_axis("columns", east.mean(axis=0))
@@ -185,7 +226,7 @@ def _scale(dataset: xr.Dataset, dim: str, crs: str | None) -> float:
     if crs is None:
         return 1.0
     # Without units of its own an axis has those of the projection, if they make pixels of a likely size.
-    metres = float(_crs(crs).axis_info[0].unit_conversion_factor) or 1.0
+    metres = float(crs_of(crs).axis_info[0].unit_conversion_factor) or 1.0
     values = dataset[dim].values
     step = abs(float(values[-1] - values[0])) / max(len(values) - 1, 1)
     if len(values) > 1 and step * metres < _LEAST_METRES:
@@ -193,89 +234,3 @@ def _scale(dataset: xr.Dataset, dim: str, crs: str | None) -> float:
             f"expected units of {dim!r} (m or km), found none and pixels of {step * metres:g} m"
         )
     return metres
-
-
-def _projection(data: xr.DataArray, dataset: xr.Dataset) -> str | None:
-    """WKT of the grid mapping that the data name, else of the only one that there is."""
-    from pyproj.exceptions import CRSError
-
-    named = data.attrs.get("grid_mapping", data.encoding.get("grid_mapping"))
-    found = [str(name) for name in dataset.variables if _describes_projection(dataset[name])]
-    if named is not None:
-        name = str(named).split()[0].rstrip(":")
-        if name not in dataset.variables:
-            warnings.warn(
-                f"the grid mapping {name!r} is not there: the data are not georeferenced",
-                NotGeoreferenced,
-                stacklevel=2,
-            )
-            return None
-    elif not found:
-        return None
-    elif len(found) > 1 and GRID_MAPPING not in found:
-        raise ObservationError(f"expected the data to name their grid mapping, found {', '.join(found)}")
-    else:
-        name = GRID_MAPPING if GRID_MAPPING in found else found[0]
-    attributes = dataset[name].attrs
-    wkt = attributes.get("crs_wkt") or attributes.get("spatial_ref")
-    try:
-        return str(wkt) if wkt else _wkt_of_cf(repr({k: _plain(v) for k, v in attributes.items()}))
-    except (CRSError, KeyError) as error:
-        raise ObservationError(f"the grid mapping {name!r} describes no projection ({error})") from error
-
-
-def _describes_projection(variable: xr.DataArray) -> bool:
-    return variable.ndim == 0 and bool({"crs_wkt", "spatial_ref", "grid_mapping_name"} & set(variable.attrs))
-
-
-@lru_cache(maxsize=8)
-def _wkt_of_cf(attributes: str) -> str:
-    """WKT of the CF attributes of a projection, written as a literal; pyproj takes long over it."""
-    from pyproj import CRS
-
-    return str(CRS.from_cf(literal_eval(attributes)).to_wkt())
-
-
-@lru_cache(maxsize=8)
-def _crs(wkt: str) -> Any:
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        return CRS.from_user_input(wkt)
-    except CRSError as error:
-        raise ObservationError(f"expected a projection, found {wkt[:60]!r} ({error})") from error
-
-
-def _in_degrees(crs: str | None) -> bool:
-    """Whether the coordinates of a projection are latitudes and longitudes.
-
-    Raises:
-        ObservationError: those of another pole.
-    """
-    if crs is None or not _crs(crs).is_geographic:
-        return False
-    if _crs(crs).is_derived:
-        raise ObservationError(f"expected a projection, found a rotated grid ({_crs(crs).name})")
-    return True
-
-
-@lru_cache(maxsize=8)
-def _in_metres(wkt: str) -> str:
-    """The same projection with axes in metres, as all coordinates here are."""
-    from pyproj import CRS
-
-    crs = _crs(wkt)
-    if all(axis.unit_conversion_factor in {0.0, 1.0} for axis in crs.axis_info):
-        return wkt
-    if not crs.is_projected:
-        raise ObservationError(f"expected a projection, found {crs.name}")
-    description = crs.to_json_dict()
-    for axis in description["coordinate_system"]["axis"]:
-        axis["unit"] = "metre"
-    description.pop("id", None)
-    return str(CRS.from_json_dict(description).to_wkt())
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -8,16 +8,26 @@ import xarray as xr
 
 from ssldm.errors import ObservationError
 from ssldm.radar.formats.protocol import ReadOptions
-from ssldm.radar.times import minutes_of, regular_step, utc_times
+from ssldm.radar.times import minutes_of, nominal_step, regular_step, utc_times
 from ssldm.radar.units import LEAST_DECIBEL, Quantity, ZRRelation, quantity_of
 
 _BOUNDS = ("time_bnds", "time_bounds", "time_bnd")
-# A period in words, as in "rainfall of the last 1 hour", "acc_1h" or "hourly".
+# A period in words, as in "rainfall of the last 1 hour", "acc_1h" or "3-hourly".
 _PERIOD = re.compile(
-    r"(?<![\d.])(\d+)[\s_-]*(h|hr|hour|hours|min|minute|minutes|d|day|days)(?![a-z])", re.IGNORECASE
+    r"(?<![\d.])(\d+)[\s_-]*(hourly|hours?|hrs?|h|minutes?|mins?|seconds?|secs?|daily|days?|d)(?![a-z])",
+    re.IGNORECASE,
 )
-_PERIOD_NAMES = {"hourly": 60, "daily": 1440}
-_MINUTES = {"h": 60, "m": 1, "d": 1440}
+_MINUTES = {"h": 60.0, "m": 1.0, "s": 1.0 / 60.0, "d": 1440.0}
+_PERIOD_NAMES = {
+    "half-hourly": 30.0,
+    "quarter-hourly": 15.0,
+    "last hour": 60.0,
+    "hourly": 60.0,
+    "daily": 1440.0,
+    "since midnight": np.nan,
+}
+# Of a period: bounds that differ by less are rounded, words that differ by more contradict.
+_SAME_PERIOD = 0.05
 
 
 @dataclass(frozen=True)
@@ -93,30 +103,42 @@ def _single(rate: xr.DataArray) -> xr.DataArray:
 
 
 def _within_valid_range(data: xr.DataArray) -> xr.DataArray:
-    """Values outside of what the file declares valid are unobserved (CF 2.5.1)."""
+    """Values outside of what the file declares valid are unobserved (CF 2.5.1).
+
+    Raises:
+        ObservationError: a range that is none.
+    """
     attributes = data.attrs
-    low, high = attributes.get("valid_min"), attributes.get("valid_max")
+    bounds = [attributes.get("valid_min"), attributes.get("valid_max")]
     if (both := attributes.get("valid_range")) is not None:
         if np.size(both) != 2:
             raise ObservationError(f"expected two numbers as valid_range, found {both!r}")
-        low, high = both
-    if low is None and high is None:
+        bounds = list(np.ravel(both))
+    if bounds == [None, None]:
         return data
-    scale, offset = (
-        data.encoding.get(name, usual) for name, usual in (("scale_factor", 1.0), ("add_offset", 0.0))
-    )
-    packed = data.encoding.get("dtype")
-    # The range is of the packed values where it has their type.
-    given = np.asarray(low if low is not None else high).dtype
-    if (scale, offset) == (1.0, 0.0) or packed is None or np.dtype(packed).kind == "f" or given.kind == "f":
-        scale, offset = 1.0, 0.0
-    slack = 1e-6 * max(abs(float(scale)), 1e-6)
+    low, high = (None if bound is None else _unpacked(data, bound) for bound in bounds)
+    if low is not None and high is not None and not low <= high:
+        raise ObservationError(f"expected a valid range from low to high, found {low:g} to {high:g}")
+    slack = 1e-6 * max(abs(float(data.encoding.get("scale_factor", 1.0))), 1e-6)
     valid = xr.ones_like(data, dtype=bool)
     if low is not None:
-        valid = valid & (data >= float(low) * scale + offset - slack)
+        valid = valid & (data >= low - slack)
     if high is not None:
-        valid = valid & (data <= float(high) * scale + offset + slack)
+        valid = valid & (data <= high + slack)
     return data.where(valid)
+
+
+def _unpacked(data: xr.DataArray, bound: object) -> float:
+    """A bound of the valid range, which is one of the packed values where it has their type."""
+    given = np.asarray(bound)
+    if given.size != 1 or given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+        raise ObservationError(f"expected a number as bound of the valid range, found {bound!r}")
+    packed, value = data.encoding.get("dtype"), float(given.item())
+    if packed is None or np.dtype(packed).kind == "f" or given.dtype.kind == "f":
+        return value
+    if str(data.encoding.get("_Unsigned", "")).lower() == "true" and value < 0.0:
+        value += 2.0 ** (8 * np.dtype(packed).itemsize)
+    return value * float(data.encoding.get("scale_factor", 1.0)) + float(data.encoding.get("add_offset", 0.0))
 
 
 def _minutes(data: xr.DataArray, dataset: xr.Dataset, times: xr.DataArray) -> float:
@@ -125,41 +147,60 @@ def _minutes(data: xr.DataArray, dataset: xr.Dataset, times: xr.DataArray) -> fl
     Raises:
         ObservationError: none of these, several periods, or a step that the data's own words contradict.
     """
-    names = (times.attrs.get("bounds"), times.encoding.get("bounds"), *_BOUNDS)
-    bounds = next((dataset[name] for name in names if name in dataset.variables), None)
+    named = times.attrs.get("bounds", times.encoding.get("bounds"))
+    if named is not None and named not in dataset.variables:
+        raise ObservationError(f"expected the bounds of time, {named!r}, beside the amounts, found none")
+    bounds = next((dataset[name] for name in (named, *_BOUNDS) if name in dataset.variables), None)
     if bounds is not None:
-        starts, ends = (utc_times(bounds.values.reshape(-1, 2)[:, i]) for i in (0, 1))
+        others = [dim for dim in bounds.dims if dim not in times.dims]
+        if len(others) != 1 or bounds.sizes[others[0]] != 2:
+            raise ObservationError(f"expected two bounds of each time, found {dict(bounds.sizes)}")
+        starts, ends = (utc_times(np.ravel(bounds.isel({others[0]: i}).values)) for i in (0, 1))
         return _one_period(ends - starts)
     if "start_time" in dataset.variables:
         starts = utc_times(dataset["start_time"].values)
+        if starts.size not in {1, times.size}:
+            raise ObservationError(
+                f"expected a start_time for each of {times.size} times, found {starts.size}"
+            )
         return _one_period(utc_times(times.to_index()) - starts)
-    in_words = _period_in_words(data)
+    in_words = _periods_in_words(data)
     if times.size < 2:
-        if in_words is None:
+        if len(in_words) != 1 or np.isnan(in_words).any():
             raise ObservationError(
                 "expected one period for all amounts (bounds of time, start_time or an equal time step), "
                 "found one frame"
             )
-        return in_words
+        return in_words[0]
     step = float(regular_step(np.sort(utc_times(times.to_index()))) / np.timedelta64(1, "m"))
-    if in_words is not None and abs(in_words / step - 1.0) > 0.05:
-        raise ObservationError(
-            f"expected amounts of the time step, {step:g} min, or bounds of time, found {data.name!r}, "
-            f"which speaks of {in_words:g} min"
-        )
+    for minutes in in_words:
+        if not abs(minutes / step - 1.0) <= _SAME_PERIOD:
+            other = "midnight" if np.isnan(minutes) else f"{minutes:g} min"
+            raise ObservationError(
+                f"expected amounts of the time step, {step:g} min, or bounds of time, found {data.name!r}, "
+                f"which speaks of {other}"
+            )
     return step
 
 
 def _one_period(periods: "np.ndarray[tuple[int, ...], np.dtype[np.timedelta64]]") -> float:
-    if (periods <= np.timedelta64(0)).any() or len(np.unique(periods)) > 1:
+    mean = periods.mean()
+    if (periods <= np.timedelta64(0)).any() or (np.abs(periods / mean - 1.0) > _SAME_PERIOD).any():
         found = ", ".join(dict.fromkeys(minutes_of(period) for period in np.unique(periods)))
         raise ObservationError(f"expected one period for all amounts, found {found} minutes")
-    return float(periods.ravel()[0] / np.timedelta64(1, "m"))
+    return float(nominal_step(mean) / np.timedelta64(1, "m"))
 
 
-def _period_in_words(data: xr.DataArray) -> float | None:
-    """Minutes that name or long name of an amount speak of; None where they do not, or of several."""
-    words = " ".join(str(text) for text in (data.name, data.attrs.get("long_name", "")))
-    found = {float(int(number) * _MINUTES[unit[0].lower()]) for number, unit in _PERIOD.findall(words)}
-    found |= {float(minutes) for name, minutes in _PERIOD_NAMES.items() if name in words.lower()}
-    return found.pop() if len(found) == 1 else None
+def _periods_in_words(data: xr.DataArray) -> list[float]:
+    """Minutes that an amount's name and attributes speak of; NaN for a time of the day."""
+    texts = (data.name, *(data.attrs.get(name, "") for name in ("long_name", "comment", "cell_methods")))
+    words = " ".join(map(str, texts)).lower()
+    found = []
+    for name, minutes in _PERIOD_NAMES.items():
+        if re.search(rf"(?<![\d-]){name}" if name == "hourly" else name, words) and not re.search(
+            rf"\d[\s_-]*{name}", words
+        ):
+            found.append(minutes)
+            words = words.replace(name, "")
+    found += [int(number) * _MINUTES[unit[0]] for number, unit in _PERIOD.findall(words)]
+    return list(dict.fromkeys(found))

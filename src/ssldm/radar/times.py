@@ -17,6 +17,8 @@ JITTER = 0.05
 ROUNDING = 0.025
 _ROUND_SECONDS = 30
 _SAME = np.timedelta64(30, "s")
+# What can be counted in nanoseconds.
+_FIRST, _LAST = np.datetime64("1678-01-01", "s"), np.datetime64("2262-01-01", "s")
 _SECOND = np.timedelta64(1, "s")
 # Of cftime: calendars whose dates are those of everybody.
 _CIVIL = {"standard", "gregorian", "proleptic_gregorian"}
@@ -33,6 +35,9 @@ def utc_times(values: Any) -> NDArray[np.datetime64]:
     """
     array = np.atleast_1d(values)
     if array.dtype.kind == "M":
+        seconds = array.astype("datetime64[s]")
+        if ((seconds < _FIRST) | (seconds > _LAST)).any():
+            raise ObservationError(f"expected times from {_FIRST} to {_LAST}, found {array.min()}")
         times = array.astype("datetime64[ns]")
     elif array.dtype.kind == "O" and array.size and all(_is_date(value) for value in array.flat):
         times = np.array([_utc(value) for value in array.flat], "datetime64[ns]").reshape(array.shape)
@@ -55,7 +60,10 @@ def _utc(value: Any) -> np.datetime64:
         if calendar not in _CIVIL:
             raise ObservationError(f"expected times of the standard calendar, found {calendar!r}")
         value = value.isoformat()
-    time = pd.Timestamp(value)
+    try:
+        time = pd.Timestamp(value).as_unit("ns")
+    except ValueError as error:
+        raise ObservationError(f"expected times from {_FIRST} to {_LAST}, found {value}") from error
     return (time if time.tz is None else time.tz_convert("UTC").tz_localize(None)).to_datetime64()
 
 

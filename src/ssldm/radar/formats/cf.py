@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import HDF5, ReadOptions, check_frame, limited
+from ssldm.radar.formats.protocol import HDF5, ReadOptions, check_frame, is_limited, limited
 from ssldm.radar.from_xarray import find_variable, observations_of
 from ssldm.radar.units import Quantity, quantity_of
 
@@ -131,5 +131,5 @@ def _as_stored(variable: xr.DataArray, options: ReadOptions) -> bool:
         quantity_of(str(variable.attrs.get("units", ""))) == Quantity("rate", 1.0)
         and variable.dtype == np.float32
         and variable.ndim == 3
-        and variable.attrs.get("max_rate") == options.max_rate
+        and is_limited(variable, options)
     )

@@ -18,6 +18,7 @@ from ssldm.radar.units import FloatArray, ZRRelation
 MAX_PIXELS = 1 << 26
 # In mm/h: what is negative by less is dry, as packing and interpolation leave it.
 ROUNDING = 1e-3
+_LIMITED, _LIMITED_TEXT = "max_rate_comment", "rates above max_rate (mm/h) are unobserved"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -97,13 +98,18 @@ def check_frame(shape: tuple[int, ...]) -> tuple[int, int]:
     return int(shape[0]), int(shape[1])
 
 
+def is_limited(data: xr.DataArray, options: ReadOptions) -> bool:
+    """Whether `limited` has seen the observations, as its attributes tell."""
+    return data.attrs.get("max_rate") == options.max_rate and data.attrs.get(_LIMITED) == _LIMITED_TEXT
+
+
 def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
     """The same observations without what is no rain; the attributes say so.
 
     Rates above ``max_rate``, infinite ones included, and negative ones are unobserved; what is negative by
     less than `ROUNDING` is rounding noise and dry.
     """
-    if data.attrs.get("max_rate") == options.max_rate:
+    if is_limited(data, options):
         return data
     if data.chunks is None:
         values = data.values
@@ -117,9 +123,7 @@ def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
             data = data.copy(data=values)
     else:
         data = data.where((data >= -ROUNDING) & (data <= options.max_rate)).clip(min=0.0)
-    return data.assign_attrs(
-        max_rate=options.max_rate, max_rate_comment="rates above max_rate (mm/h) are unobserved"
-    )
+    return data.assign_attrs({"max_rate": options.max_rate, _LIMITED: _LIMITED_TEXT})
 
 
 def one_value(value: Any) -> Any:
