@@ -21,6 +21,14 @@ class ConfigurationError(SsldmError):
     """A preset or an override that does not describe a valid configuration."""
 
 
+class ArgumentError(ConfigurationError, ObservationError):
+    """An argument of a forecast that does not fit the observations or the model."""
+
+
+class MissingModelError(ModelError, ConfigurationError):
+    """A model or a device that does not exist."""
+
+
 class UnverifiedHeads(UserWarning):
     """A number of attention heads that weights are taken to be of, though they do not tell."""
 

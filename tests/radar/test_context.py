@@ -102,6 +102,19 @@ def test_a_frame_between_two_lies_between_them() -> None:
     assert np.isnan(frame_between(holed, np.where(np.isnan(holed), np.nan, last))[:4]).all()
 
 
+def test_a_frame_that_is_wholly_unobserved_is_as_good_as_missing(storm: xr.DataArray) -> None:
+    blank = storm.copy(deep=True)
+    blank[7] = np.nan
+    with pytest.warns(InputRepaired) as told:
+        context = latest_context(blank, 4, bridge=True)
+    assert taken(storm, context) == [5, 6, 7, 8]
+    assert ["taken for missing" in str(note.message) for note in told] == [True, False]
+    assert np.isfinite(context.values[2]).mean() > 0.9
+    blank[7:] = np.nan  # the newest, too
+    with pytest.warns(InputRepaired, match="taken for missing"):
+        assert taken(storm, latest_context(blank, 4, bridge=True)) == [3, 4, 5, 6]
+
+
 def test_frames_without_a_common_pixel_are_refused(storm: xr.DataArray) -> None:
     with pytest.raises(NoDataError, match="wholly unobserved"):
         latest_context(storm.where(False), 4)
@@ -135,13 +148,15 @@ def test_numbers_of_any_type_are_taken_in_single_precision(storm: xr.DataArray, 
 
 def test_what_is_no_time_or_duration_is_refused_by_name(storm: xr.DataArray) -> None:
     for arguments in (
-        {"reference_time": "noon"},
-        {"max_age": "soon"},
-        {"max_age": "-5min"},
-        {"max_age": "NaT"},
+        *({"reference_time": value} for value in ("noon", "3000-01-01", 5, 1.28e9, [], "NaT")),
+        *({"max_age": value} for value in ("soon", "-5min", "NaT", 5, [], "900000d")),
     ):
-        with pytest.raises(ConfigurationError, match=next(iter(arguments.values()))):
+        with pytest.raises(ConfigurationError) as refused:
             latest_context(storm, 4, **arguments)
+        assert repr(next(iter(arguments.values()))) in str(refused.value)
+    for frames in (0, 1, 2.5, None):
+        with pytest.raises(ConfigurationError, match="frames"):
+            latest_context(storm, frames)  # type: ignore[arg-type]
 
 
 def test_observations_that_are_none_are_refused(storm: xr.DataArray) -> None:

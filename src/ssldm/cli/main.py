@@ -1,6 +1,7 @@
 """Commands, and how every failure ends: exit status 2 and one line on standard error."""
 
 import errno
+import logging
 import os
 import sys
 import warnings
@@ -66,8 +67,12 @@ def main(arguments: list[str] | None = None) -> None:
     _detailed.clear()
     try:
         status = _app()(args=arguments, prog_name="ssldm", standalone_mode=False)
-    except (SsldmError, OSError, MemoryError) as error:
+    except (SsldmError, OSError, MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and not _lacks_memory(error):
+            raise
         _fail(str(error) or "out of memory", _status_of(error))
+    except SystemExit:  # click's way to say that nobody reads what it prints; the work is done
+        status = 0
     except _UsageError as error:
         _fail(error.format_message(), _USAGE)
     except (typer.Abort, KeyboardInterrupt):
@@ -83,8 +88,14 @@ def _status_of(error: BaseException) -> int:
         return _NO_DATA
     if isinstance(error, SsldmError):
         return _DAMAGED
-    short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _SHORT_OF)
-    return _RESOURCES if short else _USAGE
+    short = isinstance(error, OSError) and error.errno in _SHORT_OF
+    return _RESOURCES if short or _lacks_memory(error) else _USAGE
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, also for a library that was to be loaded."""
+    told = ("failed to map segment", "cannot allocate memory")
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in told)
 
 
 def _fail(message: str, status: int) -> None:
@@ -97,6 +108,7 @@ def _be_heard_in_one_line() -> None:
     warnings.resetwarnings()
     warnings.simplefilter("default")
     warnings.showwarning = _show_warning
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of folders that it cannot write to
     # Worker processes would inherit both.
     sys.warnoptions.clear()
     os.environ.pop("PYTHONWARNINGS", None)

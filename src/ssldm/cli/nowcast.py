@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ssldm.cli.arguments import SAMPLERS, check_sampler, parse_numbers, parse_time
+from ssldm.cli.arguments import SAMPLERS, check_device, check_sampler, parse_numbers, parse_time
 
 
 def register(app: typer.Typer) -> None:
@@ -53,14 +53,24 @@ def nowcast(
 ) -> None:
     """Forecast from the newest radar frames."""
     check_sampler(sampler)
+    from ssldm.checks import whole_number
+    from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
     from ssldm.nowcast.dataset import check_nowcast_output, write_nowcast
+    from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster, lead_time_of
+    from ssldm.radar.context import duration_of
 
     check_nowcast_output(out)
+    check_device(device)
+    if max_age is not None:
+        duration_of(max_age)
+    if lead_time is not None:
+        lead_time_of(lead_time)
+    whole_number("members", members, 1, MOST_MEMBERS)
+    whole_number("seed", seed, 0, MOST_SEED)
     until = parse_time(reference_time)
     relation = parse_numbers(zr, "zr", 2)
     tolerant = Path(sources[0]).is_dir() and len(sources) == 1 if strict is None else not strict
     from ssldm.nowcast.latent_diffusion import ModelConfig
-    from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster
     from ssldm.nowcast.weights_folder import read_config, weights_at
     from ssldm.radar.isolation import newest_isolated
     from ssldm.radar.newest import Wanted

@@ -14,7 +14,7 @@ from huggingface_hub import ModelHubMixin
 from ssldm.checks import one_of, whole_number
 from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
 from ssldm.diffusion.schedule import SamplerName
-from ssldm.errors import ModelError, ObservationError
+from ssldm.errors import ArgumentError, ConfigurationError, MissingModelError
 from ssldm.nn.autoencoder import Autoencoder
 from ssldm.nn.precision import has_fast_bfloat16
 from ssldm.nowcast.dataset import nowcast_dataset
@@ -28,7 +28,7 @@ from ssldm.nowcast.weights_folder import (
     weights_hash,
     write_weights,
 )
-from ssldm.radar.context import Duration, Time, latest_context
+from ssldm.radar.context import Duration, Time, duration_of, latest_context
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import pixel_size, time_step
@@ -102,7 +102,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         *,
         members: int = 20,
         steps: int = 10,
-        lead_time: str | pd.Timedelta | None = None,
+        lead_time: Duration | None = None,
         seed: int = 0,
         sampler: SamplerName = "dpm-solver++",
         reference_time: Time | None = None,
@@ -131,13 +131,14 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
 
         Raises:
             NoDataError: too few frames, too old, or nothing observed in them.
-            ObservationError: unequal steps, values that are no rain, a lead time that is not to be had.
-            ConfigurationError: arguments out of their bounds.
+            ObservationError: unequal steps, values that are no rain.
+            ConfigurationError: arguments out of their bounds, a lead time that is not to be had.
         """
         members = whole_number("members", members, 1, MOST_MEMBERS)
         steps = whole_number("steps", steps, 1, self.config.diffusion.timesteps)
         seed = whole_number("seed", seed, 0, MOST_SEED)
         one_of("sampler", sampler, get_args(SamplerName))
+        length = None if lead_time is None else lead_time_of(lead_time)
         context = latest_context(
             observations,
             self.config.context_frames,
@@ -147,7 +148,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         )
         step = time_step(context)
         self._warn_of_departures(context, step)
-        frames = self._lead_frames(lead_time, step)
+        frames = self._lead_frames(length, step)
         values = remove_speckle(context.values)
         speckle = np.nan_to_num(context.values[-1] - values[-1])
         moved = extrapolate(values, frames)
@@ -173,18 +174,15 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
 
-    def _lead_frames(self, lead_time: str | pd.Timedelta | None, step: np.timedelta64) -> int:
+    def _lead_frames(self, lead_time: np.timedelta64 | None, step: np.timedelta64) -> int:
         if lead_time is None:
             return self.config.lead_frames
-        try:
-            frames = pd.Timedelta(lead_time) / pd.Timedelta(step)
-        except (ValueError, TypeError) as error:
-            raise ObservationError(f"expected a lead time like '80min', found {lead_time!r}") from error
+        frames = lead_time / step
         if not float(frames).is_integer() or not 1 <= frames <= self.config.lead_frames:
             longest = pd.Timedelta(step * self.config.lead_frames)
-            raise ObservationError(
+            raise ArgumentError(
                 f"expected a lead time in steps of {_minutes(step)} min up to {_minutes(longest)} min, "
-                f"found {lead_time}"
+                f"found {_minutes(lead_time):g}"
             )
         return int(frames)
 
@@ -203,6 +201,18 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             warnings.warn(departure, InputDepartsFromTraining, stacklevel=3)
 
 
+def lead_time_of(value: Duration) -> np.timedelta64:
+    """The length of a forecast.
+
+    Raises:
+        ArgumentError: no duration.
+    """
+    try:
+        return duration_of(value)
+    except ConfigurationError as error:
+        raise ArgumentError(f"expected a lead time like '80min', found {value!r}") from error
+
+
 def _minutes(step: np.timedelta64 | pd.Timedelta) -> float:
     return float(pd.Timedelta(step) / pd.Timedelta("1min"))
 
@@ -218,8 +228,8 @@ def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
     device = resolve_device(device)
     try:
         model = model.to(device).eval().requires_grad_(False)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"device {device!r}: {str(error).splitlines()[0]}") from error
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        raise MissingModelError(f"device {device!r}: {str(error).splitlines()[0]}") from error
     if has_fast_bfloat16(torch.device(device)):
         model.denoiser.bfloat16()
         # A linear code of rain rates loses what bfloat16 rounds off.

@@ -28,7 +28,7 @@ from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.isolation import in_a_process, process_pool
 from ssldm.radar.joining import sums_overlap
 from ssldm.radar.lock import locked
-from ssldm.radar.open import read_item
+from ssldm.radar.open import loaded, read_item
 from ssldm.radar.provenance import provenance
 from ssldm.radar.regrid import Regridding
 from ssldm.radar.simulation import simulate
@@ -269,20 +269,20 @@ def _take(item: Item, name: str, *, options: BuildOptions, folder: Path) -> list
     try:
         for number, piece in enumerate(read_item(item, options.read, options.format)):
             pixels = piece.sizes["y"] * piece.sizes["x"]
-            for i, frame in enumerate(_frames(piece, options)):
+            for i, frame in enumerate(_frames(piece, item, options)):
                 frames += lay_aside(folder, frame, series_key(frame), f"{name}-{number}-{i}", pixels)
     except ObservationError as error:
         return Refusal(item.url, str(error))
     return frames
 
 
-def _frames(piece: xr.DataArray, options: BuildOptions) -> Iterator[xr.DataArray]:
+def _frames(piece: xr.DataArray, item: Item, options: BuildOptions) -> Iterator[xr.DataArray]:
     """The frames wanted of a piece, one at a time: a file may hold a whole archive."""
     if options.start is not None or options.end is not None:
         piece = piece.sel(time=slice(_time(options.start), _time(options.end)))
     count = piece.sizes["time"]
     for i in range(count):
-        frame = options.regrid(piece if count == 1 else piece.isel(time=slice(i, i + 1)).load())
+        frame = options.regrid(loaded(piece if count == 1 else piece.isel(time=slice(i, i + 1)), item))
         if frame.sizes["time"]:
             yield frame
 

@@ -1,22 +1,28 @@
 """The frames that a forecast starts from: the newest that follow each other, young enough."""
 
 import warnings
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from ssldm.checks import whole_number
 from ssldm.errors import ConfigurationError, InputRepaired, NoDataError, ObservationError
 from ssldm.radar.formats.protocol import ROUNDING, ReadOptions
 from ssldm.radar.motion import estimate_motion, extrapolate
 from ssldm.radar.observations import check_observations
 from ssldm.radar.times import JITTER, is_step, minutes_of, regular_step, usual_step, utc_times
 
-Time = str | np.datetime64 | pd.Timestamp
-Duration = str | np.timedelta64 | pd.Timedelta
+Time = str | np.datetime64 | datetime | xr.DataArray
+Duration = str | np.timedelta64 | timedelta
 # Coordinate of observations: the file that each frame comes from.
 SOURCE_FILE = "source_file"
+MOST_FRAMES = 1000
+# How many times as many frames are looked at, to go back behind a gap.
+_LOOKED_AT = 3
 # In minutes, below which a duration is told in minutes, and in hours.
 _FEW_HOURS, _FEW_DAYS = 180, 4320
 
@@ -50,8 +56,9 @@ def latest_context(
         ConfigurationError: no time or no duration.
     """
     check_observations(observations)
+    frames = whole_number("frames", frames, 2, MOST_FRAMES)
     asked = None if reference_time is None else _time(reference_time)
-    longest = None if max_age is None else _duration(max_age)
+    longest = None if max_age is None else duration_of(max_age)
     known = observations if asked is None else observations.sel(time=slice(None, asked))
     needed = frames - 1 if bridge else frames
     if (found := known.sizes["time"]) < needed:
@@ -69,6 +76,7 @@ def _bridged(
     known: xr.DataArray, frames: int, asked: np.datetime64 | None, longest: np.timedelta64 | None
 ) -> xr.DataArray:
     """The newest frames that are complete but for one that lies between others."""
+    known = _with_something_observed(known.isel(time=slice(-_LOOKED_AT * frames, None)).load())
     times = known["time"].values
     step = usual_step(times)
     newest = times[-1] if asked is None else asked
@@ -90,6 +98,16 @@ def _bridged(
         lacking = ", ".join(_stamp(wanted[number]) for number in missing)
         first = first or f"up to {_stamp(end)}, found none of {lacking}"
     raise NoDataError(f"expected {frames} frames {minutes_of(step)} minutes apart {first}")
+
+
+def _with_something_observed(known: xr.DataArray) -> xr.DataArray:
+    """The frames that are not wholly unobserved, which count as missing."""
+    observed = np.array([bool(np.isfinite(frame).any()) for frame in known.values.astype(np.float32)])
+    if observed.all() or not observed.any():
+        return known
+    blank = ", ".join(_stamp(time) for time in known["time"].values[~observed])
+    warnings.warn(f"nothing is observed at {blank}: taken for missing", InputRepaired, stacklevel=2)
+    return known.isel(time=observed)
 
 
 def _place(times: NDArray[np.datetime64], time: np.datetime64, step: np.timedelta64) -> int | None:
@@ -169,21 +187,39 @@ def _checked(context: xr.DataArray) -> xr.DataArray:
 
 
 def _time(value: Time) -> np.datetime64:
+    """A time, UTC, to the second.
+
+    Raises:
+        ConfigurationError: something else.
+    """
+    given: Any = value.values[()] if isinstance(value, xr.DataArray) and value.ndim == 0 else value
+    fault = f"expected a time like 2021-05-11T02:30, found {value!r}"
+    if not isinstance(given, str | np.datetime64 | datetime):
+        raise ConfigurationError(fault)
     try:
-        moment = pd.Timestamp.now("UTC") if value == "now" else pd.Timestamp(value)
-        return utc_times([moment])[0]  # type: ignore[no-any-return]
+        moment = pd.Timestamp.now("UTC") if given == "now" else pd.Timestamp(given)
+        (time,) = utc_times([moment])
     except (ValueError, TypeError, ObservationError) as error:
-        raise ConfigurationError(f"expected a time like 2021-05-11T02:30, found {value!r}") from error
+        raise ConfigurationError(fault) from error
+    return np.datetime64(time, "ns")
 
 
-def _duration(value: Duration) -> np.timedelta64:
+def duration_of(value: Duration) -> np.timedelta64:
+    """A positive duration.
+
+    Raises:
+        ConfigurationError: something else.
+    """
+    fault = f"expected a duration like 10min, found {value!r}"
+    if not isinstance(value, str | np.timedelta64 | timedelta):
+        raise ConfigurationError(fault)
     try:
-        duration = pd.Timedelta(value)
+        duration = pd.Timedelta(value).as_unit("ns")
     except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"expected a duration like 10min, found {value!r}") from error
+        raise ConfigurationError(fault) from error
     if pd.isna(duration) or duration <= pd.Timedelta(0):
-        raise ConfigurationError(f"expected a duration like 10min, found {value!r}")
-    return duration.to_timedelta64().astype("timedelta64[ns]")  # type: ignore[no-any-return]
+        raise ConfigurationError(fault)
+    return np.timedelta64(duration.to_timedelta64(), "ns")
 
 
 def _words(duration: np.timedelta64) -> str:

@@ -5,16 +5,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ssldm.errors import InputRepaired, NoDataError, ObservationError
+from ssldm.radar.archive_store import series_key
 from ssldm.radar.context import SOURCE_FILE
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.joining import join, not_yet_in
-from ssldm.radar.open import read_item
+from ssldm.radar.open import loaded, read_item
 from ssldm.radar.sources import Item, Source, resolve
 
 # Stamps in file names, to the minute: with a year of four digits, of two, or the day of the year.
@@ -24,7 +26,7 @@ _STAMPS = (
     (re.compile(r"(?<!\d)(\d\d)(\d{3})(\d\d)(\d\d)"), "%y %j %H %M"),
 )
 _FIRST_YEAR, _LAST_YEAR = 1980, 2100
-_DAY = np.timedelta64(1, "D")
+_DAY, _HOUR = np.timedelta64(1, "D"), np.timedelta64(1, "h")
 
 Read = Callable[[Item], list[xr.DataArray]]
 
@@ -70,8 +72,7 @@ def read_newest(
     kept = _Kept(wanted)
     for item, stamp in _newest_first(resolve(source), kept):
         try:
-            pieces = list(read_item(item, options, format)) if read is None else read(item)
-            for piece in pieces:
+            for piece in read_item(item, options, format) if read is None else read(item):
                 kept.add(item, piece, stamp)
         except ObservationError as error:
             if not wanted.skip_damaged:
@@ -104,7 +105,7 @@ class _Kept:
         if not part.sizes["time"]:
             return
         names = np.full(part.sizes["time"], item.name)
-        part = part.load().assign_coords({SOURCE_FILE: ("time", names)})
+        part = loaded(part, item).assign_coords({SOURCE_FILE: ("time", names)})
         if self.wanted.skip_damaged:
             part = not_yet_in(self.pieces, part, item.name)
         self.pieces.append(part)
@@ -125,51 +126,87 @@ class _Kept:
         return oldest
 
     def joined(self) -> xr.DataArray:
-        """All frames as one series.
+        """All frames as one series; ``notes`` among the attributes tells of files that were skipped.
 
         Raises:
             NoDataError: there are none.
         """
         pieces = [each for each in self.pieces if each.sizes["time"]]
+        if self.wanted.skip_damaged:
+            pieces = _on_the_usual_grid(pieces)
         if pieces:
-            return join(pieces)
+            skipped = {"notes": f"{len(self.refused)} damaged files skipped"} if self.refused else {}
+            return join(pieces).assign_attrs(skipped)
         if self.refused:
             raise ObservationError(self.refused[0])
-        until = (
-            ""
-            if self.wanted.until is None
-            else f" until {np.datetime_as_string(self.wanted.until, unit='m')}"
-        )
+        until = ""
+        if self.wanted.until is not None:
+            until = f" until {np.datetime_as_string(self.wanted.until, unit='m')}"
         raise NoDataError(f"expected radar frames{until}, found none")
+
+
+def _on_the_usual_grid(pieces: list[xr.DataArray]) -> list[xr.DataArray]:
+    """Of each product and place, the pieces on the grid that most frames have; a note tells of the rest."""
+    frames: dict[tuple[Any, ...], dict[str, int]] = {}
+    for piece in pieces:
+        counts = frames.setdefault(_product(piece), {})
+        counts[series_key(piece)] = counts.get(series_key(piece), 0) + piece.sizes["time"]
+    kept = []
+    for piece in pieces:
+        counts = frames[_product(piece)]
+        if series_key(piece) == max(counts, key=lambda key: counts[key]):
+            kept.append(piece)
+        else:
+            name = piece[SOURCE_FILE].values[0]
+            warnings.warn(f"skipped {name}: it lies on another grid", InputRepaired, stacklevel=2)
+    return kept
+
+
+def _product(piece: xr.DataArray) -> tuple[Any, ...]:
+    return piece.attrs.get("product"), piece.attrs.get("place")
 
 
 def _newest_first(items: Sequence[Item], kept: _Kept) -> Iterator[tuple[Item, np.datetime64 | None]]:
     """Items and the stamps in their names, the newest first, as long as they may hold a wanted frame."""
-    stamps = [stamp_of(item.name) for item in items]
-    if None in stamps:
+    stamps = _telling_stamps([item.name for item in items])
+    if stamps is None:
         yield from ((item, None) for item in items)
         return
-    order = np.argsort(np.array(stamps, "datetime64[ns]"), kind="stable")[::-1]
+    order = np.argsort(stamps, kind="stable")[::-1]
     until = kept.wanted.until
     for i in order:
-        stamp = cast(np.datetime64, stamps[i])
+        stamp = stamps[i]
         # A stamp may be the start of an hour's frames, or local time, but not that of a later reprocessing.
         if kept.first_after >= -_DAY:
-            if until is not None and stamp + kept.first_after > until:
+            # Files of one product are not all equally late.
+            if until is not None and stamp + kept.first_after - _HOUR > until:
                 continue
             if (oldest := kept.oldest) is not None and stamp + kept.last_after < oldest:
                 return
         yield items[i], stamp
 
 
-def stamp_of(name: str) -> np.datetime64 | None:
-    """The time that a file's name holds, to the minute; None where it holds none, or what may be several."""
+def _telling_stamps(names: Sequence[str]) -> NDArray[np.datetime64] | None:
+    """Of the times in files' names, the first that tells the files apart; None where none does."""
+    found = [stamps_of(name) for name in names]
+    for place in range(min(map(len, found), default=0)):
+        stamps = np.array([each[place] for each in found], "datetime64[ns]")
+        if len(np.unique(stamps)) == len(stamps):
+            return stamps
+    return None
+
+
+def stamps_of(name: str) -> list[np.datetime64]:
+    """The times that a file's name holds, to the minute, in the first of the usual forms that it has."""
     for pattern, form in _STAMPS:
+        found: list[np.datetime64] = []
         for match in pattern.finditer(name):
             try:
                 time = datetime.strptime(" ".join(match.groups()), form)
             except ValueError:
                 continue
             if _FIRST_YEAR <= time.year <= _LAST_YEAR:
-                return np.datetime64(time, "ns")
-    return None
+                found.append(np.datetime64(time, "ns"))
+        if found:
+            return found
+    return []

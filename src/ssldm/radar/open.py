@@ -51,7 +51,8 @@ def open_radar(
         format: one of `FORMATS`; None recognises it from the content of each file.
         zr: (a, b) of Z = a R^b for products of reflectivity; None is the relation that the service uses.
         max_rate: rates above it, in mm/h, are taken for clutter and become unobserved.
-        skip_damaged: pass over files that cannot be read and frames that come twice, with a warning.
+        skip_damaged: pass over files that cannot be read and frames that come twice, with a warning; all
+            frames are read at once then.
 
     Returns:
         ``precipitation_rate (time, y, x)``, float32, sorted by time; NaN is not observed. A CF NetCDF file or
@@ -66,7 +67,7 @@ def open_radar(
         from ssldm.radar.from_xarray import observations_of
 
         return without_overlap(limited(observations_of(source, options), options))
-    if not isinstance(source, str | Path | Sequence):
+    if isinstance(source, bytes) or not isinstance(source, str | Path | Sequence):
         raise ConfigurationError(
             f"expected a path, a pattern, a URL, a list of these or an xarray object, found {source!r}"
         )
@@ -75,8 +76,8 @@ def open_radar(
     faults: list[ObservationError] = []
     for item in items:
         try:
-            found = list(read_item(item, options, format))
-            pieces += [not_yet_in(pieces, piece, item.name) for piece in found] if skip_damaged else found
+            for piece in read_item(item, options, format):
+                pieces.append(not_yet_in(pieces, loaded(piece, item), item.name) if skip_damaged else piece)
         except ObservationError as error:
             if not skip_damaged:
                 raise
@@ -88,6 +89,20 @@ def open_radar(
     if not pieces:
         raise ObservationError(f"expected observations, found none in {items[0].url}")
     return join(pieces)
+
+
+def loaded(piece: xr.DataArray, item: Item) -> xr.DataArray:
+    """Observations in memory; what was opened lazily may still turn out to be damaged.
+
+    Raises:
+        ObservationError: it does.
+    """
+    try:
+        return piece.load()
+    except SsldmError:
+        raise
+    except Exception as error:
+        raise ObservationError(f"{item.url}: damaged or cut short ({_first_line(error)})") from error
 
 
 def read_options(
