@@ -162,7 +162,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _not_replaceable(path: Path) -> OutputError:
-    return OutputError(f"{path}: expected nothing there or what this replaces, found another folder, or files beside it")
+    return OutputError(
+        f"{path}: expected nothing there or what this replaces, found another folder, or files beside it"
+    )
 
 
 def _end_of_links(path: Path) -> Path:
