@@ -70,8 +70,10 @@ def _as_numbers(attributes: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
     def number(value: Any) -> Any:
         if isinstance(value, list | tuple):
             return [number(each) for each in value]
-        truth = isinstance(value, bool | np.bool_) or getattr(value, "dtype", None) == np.bool_
-        return np.asarray(value).astype(np.int8)[()] if truth else value
+        if isinstance(value, bool | np.bool_):
+            return int(value)
+        truths = isinstance(value, np.ndarray) and value.dtype == np.bool_
+        return value.astype(np.int8) if truths else value
 
     return {name: number(value) for name, value in attributes.items()}
 
