@@ -19,6 +19,7 @@ from secrets import token_hex
 from tempfile import TemporaryFile
 
 from ssldm.errors import OutputError
+from ssldm.paths import kind_of
 
 
 def check_output(path: Path) -> None:
@@ -88,28 +89,35 @@ def replacing_folder(path: Path, replaceable: Callable[[Path], bool]) -> Iterato
     aside.mkdir()
     try:
         yield aside
-        while not _takes_place(aside, _folder_to_replace(path, replaceable)):
+        while not _takes_place(aside, _end_of_links(path), path, replaceable):
             pass  # another writer was quicker with its own, which now goes the same way
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _takes_place(aside: Path, target: Path) -> bool:
+def _takes_place(aside: Path, target: Path, path: Path, replaceable: Callable[[Path], bool]) -> bool:
     """Whether a folder got its name; not so where another came there in between."""
     old = _aside(target, ".old")
     with suppress(FileNotFoundError):
         target.rename(old)
     try:
+        _check_replaceable(old, path, replaceable)
         aside.rename(target)
-    except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            shutil.rmtree(old, ignore_errors=True)
             return False
         with suppress(OSError):
             old.rename(target)
         raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
     return True
+
+
+def _check_replaceable(old: Path, path: Path, replaceable: Callable[[Path], bool]) -> None:
+    """Look again at what was replaceable when the work began, now that nobody else finds it by its name."""
+    if old.exists() and not (old.is_dir() and replaceable(old)):
+        raise _not_replaceable(path)
 
 
 def _aside(target: Path, suffix: str) -> Path:
@@ -121,7 +129,7 @@ def _file_to_replace(path: Path) -> Path:
     """Where a file goes that is written to ``path``: itself, or where a symbolic link leads."""
     target = _end_of_links(path)
     if target.exists() and not target.is_file():
-        raise OutputError(f"{path}: expected a regular file or none to write to, found {_kind(target)}")
+        raise OutputError(f"{path}: expected a regular file or none to write to, found {kind_of(target)}")
     return target
 
 
@@ -129,10 +137,34 @@ def _folder_to_replace(path: Path, replaceable: Callable[[Path], bool]) -> Path:
     target = _end_of_links(path)
     if target.exists():
         if not target.is_dir():
-            raise OutputError(f"{path}: expected a folder or none to write to, found {_kind(target)}")
-        if not replaceable(target):
-            raise OutputError(f"{path}: expected nothing there or what this replaces, found another folder")
+            raise OutputError(f"{path}: expected a folder or none to write to, found {kind_of(target)}")
+        if not _stays_replaceable(target, replaceable):
+            raise _not_replaceable(path)
     return target
+
+
+def _stays_replaceable(target: Path, replaceable: Callable[[Path], bool]) -> bool:
+    """Whether a folder may be replaced; one that another writer exchanges meanwhile is looked at again."""
+    while (before := _identity(target)) is not None:
+        if replaceable(target):
+            return True
+        if _identity(target) == before:
+            return False
+    return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _not_replaceable(path: Path) -> OutputError:
+    return OutputError(
+        f"{path}: expected nothing there or what this replaces, found another folder, or files beside it"
+    )
 
 
 def _end_of_links(path: Path) -> Path:
@@ -145,26 +177,13 @@ def _end_of_links(path: Path) -> Path:
     return target
 
 
-def _kind(path: Path) -> str:
-    mode = path.stat().st_mode
-    kinds = {
-        stat.S_ISDIR: "a folder",
-        stat.S_ISFIFO: "a named pipe",
-        stat.S_ISCHR: "a device",
-        stat.S_ISBLK: "a device",
-        stat.S_ISSOCK: "a socket",
-        stat.S_ISREG: "a file",
-    }
-    return next((name for holds, name in kinds.items() if holds(mode)), "something else")
-
-
 def _check_folder_of(target: Path) -> None:
     """Folders that are missing will be made; the nearest that is there must let files be made in it."""
     folder = target.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
-        raise OutputError(f"{target}: expected a folder at {folder}, found {_kind(folder)}")
+        raise OutputError(f"{target}: expected a folder at {folder}, found {kind_of(folder)}")
     try:
         TemporaryFile(dir=folder).close()
     except OSError as error:

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ssldm.drawable import north_up
 from ssldm.errors import ObservationError
 from ssldm.radar.grid import wkt_of
 from ssldm.radar.observations import check_observations, pixel_size
@@ -32,12 +33,12 @@ class ObservedBeside:
 
     @classmethod
     def of(cls, observations: xr.DataArray, forecast: xr.Dataset) -> "ObservedBeside":
-        """Observations to be shown beside a forecast.
+        """Observations to be shown beside a forecast that is `drawable`, brought the same way up.
 
         Raises:
             ObservationError: no observations, or those of another grid or place.
         """
-        check_observations(observations)
+        observations = north_up(check_observations(observations))
         check_same_grid(observations, forecast)
         lead = forecast["lead_time"].values
         step = np.diff(lead).min() if len(lead) > 1 else lead[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,22 +10,52 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.atomic import check_output, replacing
-from ssldm.errors import ObservationError
+from ssldm.checks import whole_number
+from ssldm.diffusion.sampling import MOST_MEMBERS
+from ssldm.drawable import drawable
+from ssldm.errors import ConfigurationError, ObservationError, OutputError
+from ssldm.nowcast.accessor import check_threshold
+from ssldm.nowcast.writable import check_outside_of_stores
 from ssldm.observed_beside import ObservedBeside
+from ssldm.paths import as_path, check_no_source
 from ssldm.radar.observations import NAME
 from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, stamp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     from ssldm.radar.archive_info import ArchiveInfo
 
 FORMATS = (".gif", ".mp4", ".png")
+# Of a figure in inches, so that colour bars and headings have room beside a single panel.
+_LEAST_WIDTH = 5.5
+# Of a heading, in letters of ten points.
+_CHARACTERS_AN_INCH = 11.0
+_MOST_FRAMES_PER_SECOND = 100.0
+
+
+def check_picture_output(path: Path | str, sources: Sequence[str | Path] = ()) -> None:
+    """Refuse what `plot_nowcast` could not write to; for commands to call before they read anything.
+
+    Args:
+        path: of the picture.
+        sources: what is drawn: the forecast's file, and observations as `ssldm.open_radar` takes them.
+
+    Raises:
+        ObservationError: a file name of another kind.
+        OutputError: a place that no file can be written to, or one of the sources.
+    """
+    path = as_path(path, OutputError)
+    _kind_of_picture(path, FORMATS)
+    check_outside_of_stores(path)
+    check_output(path)
+    check_no_source(path, sources)
 
 
 def plot_nowcast(
     forecast: xr.Dataset,
-    path: Path,
+    path: Path | str,
     *,
     observations: xr.DataArray | None = None,
     threshold: float = 2.0,
@@ -34,24 +65,33 @@ def plot_nowcast(
     """Draw a forecast: an animation (``.gif``, ``.mp4``), or its lead times side by side (``.png``).
 
     Args:
-        forecast: as `Nowcaster.nowcast` returns it.
+        forecast: as `Nowcaster.nowcast` returns it, or with its axes in another order.
         path: the picture to write.
         observations: what was observed on the grid of the forecast, before and (where known) after it starts.
         threshold: rain rate in mm/h of the probability panel.
-        members: how many members to show.
+        members: how many members to show, at most.
         frames_per_second: of an animation.
 
     Raises:
-        ObservationError: a file name of another kind, or observations on another grid.
+        ObservationError: a file name of another kind, what is no forecast over a map or lacks its times, or
+            observations on another grid.
+        ConfigurationError: a threshold, number of members or of frames that is none.
         OutputError: a place that no file can be written to.
     """
-    if path.suffix not in FORMATS:
-        raise ObservationError(f"{path}: expected a name ending in {', '.join(FORMATS)}")
-    check_output(path)
+    path = as_path(path, OutputError)
+    check_picture_output(path)
+    threshold = check_threshold(threshold)
+    members = whole_number("members", members, 0, MOST_MEMBERS)
+    if not 1.0 <= frames_per_second <= _MOST_FRAMES_PER_SECOND:
+        raise ConfigurationError(
+            f"expected frames_per_second from 1 to {_MOST_FRAMES_PER_SECOND:g}, found {frames_per_second!r}"
+        )
+    forecast = drawable(forecast)
     panels = _Panels(forecast, observations, threshold, min(members, forecast.sizes["member"]))
+    kind = _kind_of_picture(path, FORMATS)
     with replacing(path) as aside:
-        if path.suffix == ".png":
-            panels.sheet().savefig(aside, dpi=110)
+        if kind == ".png":
+            panels.sheet().savefig(aside, dpi=110, format="png")
         else:
             panels.animate(aside, frames_per_second)
 
@@ -85,7 +125,7 @@ class _Panels:
         self.observed = None if observations is None else ObservedBeside.of(observations, forecast)
         self.context = [] if self.observed is None else self.observed.until(self.start, 4)
         self.threshold = threshold
-        self.members = members
+        self.members = forecast["member"].values[:members]
         self.product = forecast.attrs.get("observations", "unknown product")
         self.source = forecast.attrs.get("source", "unknown source")
 
@@ -94,7 +134,7 @@ class _Panels:
         panels = [
             ("ensemble mean", self.mean[lead], False),
             (f"P(rain ≥ {self.threshold:g} mm/h)", self.probability[lead], True),
-            *((f"member {k}", self.rate[k, lead], False) for k in range(self.members)),
+            *((f"member {name}", self.rate[k, lead], False) for k, name in enumerate(self.members)),
         ]
         return [*self._observed(self.valid[lead]), *panels]
 
@@ -109,12 +149,12 @@ class _Panels:
         """Four lead times side by side."""
         leads = np.unique(np.linspace(0, len(self.valid) - 1, 4).round().astype(int))
         rows = max(len(self.fields(int(lead))) for lead in leads)
-        figure, axes = panel_grid(rows, len(leads), 2.6)
+        figure, axes = panel_grid(rows, len(leads), 2.6, least_width=_LEAST_WIDTH)
         for column, lead in enumerate(leads):
             for row, (title, field, probability) in enumerate(self.fields(int(lead))):
                 draw(axes[row, column], field, *(probability_colours() if probability else rain_colours()))
                 axes[row, column].set_title(f"{title}, +{self.minutes[lead]:g} min", fontsize=8)
-        self._finish(figure, f"{self.product} · from {stamp(self.start)} UTC")
+        self._finish(figure, _wrapped(figure, f"{self.product} · from {stamp(self.start)} UTC"))
         return figure
 
     def animate(self, path: Path, frames_per_second: float) -> None:
@@ -123,26 +163,27 @@ class _Panels:
 
         count = len(self.fields(0))
         columns = min(3, count)
-        figure, axes = panel_grid(-(-count // columns), columns, 3.2)
-        self._finish(figure, "")
-        heading = figure.suptitle(self.product, fontsize=10)
+        figure, axes = panel_grid(-(-count // columns), columns, 3.2, least_width=_LEAST_WIDTH)
+        headings = [f"{stamp(time)} UTC · observed" for time in self.context] + [
+            f"{stamp(time)} UTC · +{minutes:g} min from {stamp(self.start)}"
+            for time, minutes in zip(self.valid, self.minutes, strict=True)
+        ]
+        headings = [_wrapped(figure, f"{self.product} · {heading}") for heading in headings]
         # Laid out once, with every panel filled, so that nothing moves but the rain.
+        heading = self._finish(figure, max(headings, key=lambda text: text.count("\n")))
         self._fill(axes, self.fields(0))
         figure.canvas.draw()
         figure.set_layout_engine("none")
-        kind = PillowWriter if path.suffix == ".gif" else FFMpegWriter
+        kind = PillowWriter if path.suffix.lower() == ".gif" else FFMpegWriter
         if not kind.isAvailable():
             raise ObservationError(f"{path.suffix} needs ffmpeg, which was not found; .gif does not")
+        shown = [self._observed(time) for time in self.context]
         writer = kind(fps=round(frames_per_second))
         with writer.saving(figure, str(path), dpi=80):
-            for time in self.context:
-                heading.set_text(f"{self.product} · {stamp(time)} UTC · observed")
-                self._fill(axes, self._observed(time))
-                writer.grab_frame()
-            for lead, time in enumerate(self.valid):
-                forecast = f"+{self.minutes[lead]:g} min from {stamp(self.start)}"
-                heading.set_text(f"{self.product} · {stamp(time)} UTC · {forecast}")
-                self._fill(axes, self.fields(lead))
+            for number, text in enumerate(headings):
+                heading.set_text(text)
+                lead = number - len(shown)
+                self._fill(axes, shown[number] if lead < 0 else self.fields(lead))
                 writer.grab_frame()
 
     @staticmethod
@@ -154,7 +195,8 @@ class _Panels:
             draw(axis, field, *(probability_colours() if probability else rain_colours()))
             axis.set_title(title, fontsize=9)
 
-    def _finish(self, figure: "Figure", heading: str) -> None:
+    def _finish(self, figure: "Figure", heading: str) -> "Text":
+        """Colour bars, heading and what model it is; returns the heading."""
         from matplotlib.cm import ScalarMappable
 
         colour_map, norm = rain_colours()
@@ -172,11 +214,17 @@ class _Panels:
             ScalarMappable(norm, colour_map), ax=figure.axes[:-1], location="bottom", fraction=0.03, pad=0.01
         )
         bar.set_label(f"probability of at least {self.threshold:g} mm/h")
-        figure.suptitle(heading, fontsize=10)
-        figure.text(0.005, 0.005, self.source, fontsize=6, color="0.4")
+        # A label of the figure, unlike a text, gets room of its own.
+        figure.supxlabel(self.source, x=0.005, ha="left", fontsize=6, color="0.4")
+        return figure.suptitle(heading, fontsize=10)
 
 
-def plot_archive(series: Sequence["ArchiveInfo"], path: Path) -> None:
+def _wrapped(figure: "Figure", text: str) -> str:
+    """A heading in lines that the figure has room for."""
+    return fill(text, max(int(figure.get_figwidth() * _CHARACTERS_AN_INCH), 1))
+
+
+def plot_archive(series: Sequence["ArchiveInfo"], path: Path | str) -> None:
     """Draw each series of an archive: its wettest frame, and how often it rains how hard (``.png``).
 
     Raises:
@@ -185,8 +233,9 @@ def plot_archive(series: Sequence["ArchiveInfo"], path: Path) -> None:
     """
     from ssldm.radar.archive_info import INTENSITIES
 
-    if path.suffix != ".png":
-        raise ObservationError(f"{path}: expected a name ending in .png")
+    path = as_path(path, OutputError)
+    _kind_of_picture(path, (".png",))
+    check_outside_of_stores(path)
     check_output(path)
     figure, axes = panel_grid(len(series), 2, 4.0)
     colour_map, norm = rain_colours()
@@ -200,4 +249,11 @@ def plot_archive(series: Sequence["ArchiveInfo"], path: Path) -> None:
         right.set_xlabel("mm/h", fontsize=8)
         right.set_title(f"share of observed pixels; {info.wet_fraction:.1%} wet", fontsize=9)
     with replacing(path) as aside:
-        figure.savefig(aside, dpi=110)
+        figure.savefig(aside, dpi=110, format="png")
+
+
+def _kind_of_picture(path: Path, kinds: Sequence[str]) -> str:
+    kind = path.suffix.lower()
+    if kind not in kinds:
+        raise ObservationError(f"{path}: expected a name ending in {', '.join(kinds)}")
+    return kind

@@ -14,12 +14,14 @@ PROBABILITIES = tuple(np.linspace(0.0, 1.0, 11))
 UNOBSERVED = "0.85"
 
 
-def panel_grid(rows: int, columns: int, size: float) -> tuple["Figure", NDArray[Any]]:
-    """A figure with panels of ``size`` inches that can be drawn without a display."""
+def panel_grid(
+    rows: int, columns: int, size: float, *, least_width: float = 0.0
+) -> tuple["Figure", NDArray[Any]]:
+    """A figure with panels of ``size`` inches, drawn without a display, that is ``least_width`` or wider."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(columns * size + 0.8, rows * size + 0.8), layout="constrained")
+    figure = Figure(figsize=(max(columns * size + 0.8, least_width), rows * size + 0.8), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
 

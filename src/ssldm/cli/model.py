@@ -58,5 +58,7 @@ def push(
     try:
         nowcaster.push_to_hub(repository)
     except Exception as error:  # the hub client raises many kinds
-        raise ModelError(f"{repository}: not uploaded ({str(error).splitlines()[0]})") from error
+        raise ModelError(
+            f"{repository}: not uploaded ({(str(error) or type(error).__name__).splitlines()[0]})"
+        ) from error
     typer.echo(repository)

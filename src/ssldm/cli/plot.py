@@ -19,10 +19,14 @@ def plot(
     threshold: Annotated[float, typer.Option(help="Rain rate in mm/h of the probability panel.")] = 2.0,
 ) -> None:
     """Draw members, mean and probability of a forecast."""
+    from ssldm.nowcast.accessor import check_threshold
     from ssldm.nowcast.dataset import open_nowcast
-    from ssldm.plotting import plot_nowcast
+    from ssldm.plotting import check_picture_output, plot_nowcast
     from ssldm.radar.isolation import open_isolated
 
+    check_picture_output(out, [forecast, *(observations or [])])
+    check_threshold(threshold)
+    opened = open_nowcast(forecast)
     observed = open_isolated(observations) if observations else None
-    plot_nowcast(open_nowcast(forecast), out, observations=observed, threshold=threshold)
+    plot_nowcast(opened, out, observations=observed, threshold=threshold)
     typer.echo(str(out))

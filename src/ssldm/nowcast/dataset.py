@@ -1,5 +1,6 @@
 """The forecast as a CF dataset, in memory and on disk."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.atomic import check_folder_output, check_output
-from ssldm.errors import ObservationError, OutputError
+from ssldm.errors import ObservationError, OutputError, SsldmError
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.nowcast.accessor import members_of
 from ssldm.nowcast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, with_lead_bounds, zarr_encoding
+from ssldm.nowcast.writable import (
+    check_outside_of_stores,
+    check_writable,
+    is_store_alone,
+    with_numbers_for_truth,
+)
+from ssldm.paths import as_path, check_no_source, check_regular_file
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import ATTRIBUTES, NAME
-from ssldm.radar.sources import ZARR_MARKS
 
 NETCDF = (".nc", ".nc4")
 ZARR = ".zarr"
@@ -137,47 +144,60 @@ def _input_notes(observations: xr.DataArray) -> dict[str, str]:
     return {"input_notes": text} if text else {}
 
 
-def check_nowcast_output(path: Path) -> None:
+def check_nowcast_output(path: Path | str, sources: Sequence[str | Path] = ()) -> None:
     """Refuse what `write_nowcast` could not write to; for commands to call before they compute anything.
 
+    Args:
+        path: of the file or store.
+        sources: what the forecast will be made from, as `ssldm.open_radar` takes it. In a folder among them
+            nothing but an earlier forecast is replaced.
+
     Raises:
-        OutputError: a name of no known format, no regular file, a folder that is no Zarr store, or a place
-            that cannot be written to.
+        OutputError: a name of no known format, no regular file, a folder that is no stored forecast, a place
+            that cannot be written to or is inside of a Zarr store, or one of the sources.
     """
+    path = as_path(path, OutputError)
+    check_outside_of_stores(path)
     if _format_of(path) == ZARR:
-        check_folder_output(path, _is_store)
+        check_folder_output(path, _replaceable)
     else:
         check_output(path)
+    check_no_source(path, sources, may_lie_in_folder=_holds_nowcast(path))
 
 
 def write_nowcast(dataset: xr.Dataset, path: Path | str) -> None:
     """Write a forecast, aside and then renamed, in the format that the name ends in.
 
     `.nc` and `.nc4` are NetCDF-4, `.zarr` is a Zarr store of the second format, which GDAL reads too.
-    ``lat`` and ``lon`` are added where the forecast is georeferenced.
+    ``lat`` and ``lon`` are added where the forecast is georeferenced. Attributes that are true or false are
+    written as 1 and 0.
 
     Args:
         dataset: of `Nowcaster.nowcast`, or a selection of it; further variables are written as they are.
         path: of the file or store.
 
     Raises:
-        ObservationError: no rain rates by member and lead time.
+        ObservationError: no rain rates by member and lead time, or negative or infinite ones.
         OutputError: see `check_nowcast_output`, or content that the format cannot hold.
         OSError: the disk is full, or fails otherwise.
     """
-    members_of(dataset)
-    path = Path(path)
-    whole = placed(dataset)
+    check_writable(dataset)
+    path = as_path(path, OutputError)
+    suffix = _format_of(path)
+    check_outside_of_stores(path)
     try:
-        if _format_of(path) == ZARR:
+        whole = with_numbers_for_truth(placed(dataset))
+        if suffix == ZARR:
             from ssldm.zarr_output import replacing_zarr
 
-            with replacing_zarr(path, _is_store) as store:
+            with replacing_zarr(path, _replaceable) as store:
                 whole.to_zarr(store, encoding=zarr_encoding(whole), zarr_format=2, consolidated=True)
         else:
             with replacing_hdf5(path) as file:
                 whole.to_netcdf(file, engine="h5netcdf", encoding=netcdf_encoding(whole))
-    except (TypeError, ValueError) as error:
+    except (SsldmError, OSError, MemoryError):
+        raise
+    except Exception as error:  # libraries raise many kinds on what a format cannot hold
         raise OutputError(f"{path}: expected what {path.suffix} can hold ({_first_line(error)})") from error
 
 
@@ -187,19 +207,27 @@ def open_nowcast(path: Path | str) -> xr.Dataset:
     Raises:
         ObservationError: no such file, or something else.
     """
+    path = as_path(path, ObservationError)
+    files = path.rglob("*") if path.is_dir() else [path]
+    for file in files:
+        if not file.is_dir():
+            check_regular_file(file, ObservationError)
     try:
         dataset: xr.Dataset = (
             xr.open_zarr(path, chunks=None, decode_timedelta=True)
-            if Path(path).is_dir()
+            if path.is_dir()
             else xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True)
         )
-    except (OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries raise many kinds on damaged files
         raise ObservationError(
             f"{path}: expected a nowcast in NetCDF or Zarr ({_first_line(error)})"
         ) from error
     try:
         members_of(dataset)
     except ObservationError as error:
+        dataset.close()
         raise ObservationError(f"{path}: {error}") from error
     if GRID_MAPPING in dataset.coords:
         dataset[GRID_MAPPING].attrs.pop("GeoTransform", None)  # not that of what will be selected
@@ -213,8 +241,20 @@ def _format_of(path: Path) -> str:
     return suffix
 
 
-def _is_store(folder: Path) -> bool:
-    return any((folder / mark).exists() for mark in ZARR_MARKS)
+def _replaceable(folder: Path) -> bool:
+    """Whether a folder holds nothing, or a forecast and nothing beside it."""
+    try:
+        return not any(folder.iterdir()) or (is_store_alone(folder) and _holds_nowcast(folder))
+    except FileNotFoundError:  # another writer took it away meanwhile
+        return False
+
+
+def _holds_nowcast(path: Path) -> bool:
+    try:
+        open_nowcast(path).close()
+    except ObservationError:
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from ssldm.atomic import check_output
 from ssldm.config import first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ModelError, UnverifiedHeads
@@ -18,7 +19,8 @@ from ssldm.nn.published import (
     infer_denoiser_config,
 )
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
-from ssldm.nowcast.weights_folder import write_weights
+from ssldm.nowcast.weights_folder import CONFIG, WEIGHTS, write_weights
+from ssldm.paths import check_no_source, check_regular_file, kind_of
 
 # Latents are multiplied by this before diffusion; a constant of the published training.
 LATENT_SCALE = 0.3242
@@ -32,16 +34,24 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: no such file, or something else.
     """
+    if not path.exists():
+        raise ModelError(f"expected a checkpoint, found nothing at {path}")
+    check_regular_file(path, ModelError)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"expected a checkpoint, found nothing at {path}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # torch raises many kinds on what is not a checkpoint
-        raise ModelError(f"{path}: not a checkpoint of tensors ({str(error).splitlines()[0]})") from error
+        # What torch says goes on to advise executing what is in the file.
+        raise ModelError(
+            f"{path}: not a checkpoint of tensors alone, as torch.save writes it ({type(error).__name__})"
+        ) from error
     content = content.get("state_dict", content) if isinstance(content, dict) else content
     if not isinstance(content, dict):
         raise ModelError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}")
-    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    return {
+        key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)
+    }
 
 
 def select_denoiser(checkpoint: dict[str, Tensor], *, averaged: bool) -> dict[str, Tensor]:
@@ -87,9 +97,13 @@ def convert_checkpoints(
 
     Raises:
         ModelError: files that are not the published checkpoints, or heads that do not divide their channels.
+        OutputError: a folder that cannot be written to, or that holds the checkpoints as what is written.
     """
     if out.exists() and not out.is_dir():
-        raise ModelError(f"expected a folder to write the weights to, found a file at {out}")
+        raise ModelError(f"expected a folder to write the weights to, found {kind_of(out)} at {out}")
+    for name in (WEIGHTS, CONFIG):
+        check_output(out / name)
+        check_no_source(out / name, [autoencoder, denoiser])
     encoder_state = read_checkpoint(autoencoder)
     state = select_denoiser(read_checkpoint(denoiser), averaged=averaged)
     denoiser_sizes = infer_denoiser_config(state, SPATIAL_HEADS if spatial_heads is None else spatial_heads)

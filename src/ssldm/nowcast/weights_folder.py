@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ssldm.atomic import replacing
 from ssldm.config import Config, first_fault
 from ssldm.errors import ModelError
+from ssldm.paths import check_regular_file
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -40,6 +41,7 @@ def read_config(folder: Path, kind: type[C]) -> C:
     Raises:
         ModelError: no configuration, or not one of this kind.
     """
+    _check_files(folder)
     try:
         content = json.loads((folder / CONFIG).read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -72,6 +74,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: no weights, or a broken file.
     """
+    _check_files(folder)
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -90,6 +93,7 @@ def weights_hash(folder: Path) -> str:
     Raises:
         ModelError: no weights.
     """
+    _check_files(folder)
     try:
         content = b"".join((folder / name).read_bytes() for name in (WEIGHTS, CONFIG))
     except FileNotFoundError as error:
@@ -108,6 +112,8 @@ def weights_at(name: str, shipped: Sequence[str], hub: Mapping[str, Any]) -> Pat
     Raises:
         ModelError: nothing of that name.
     """
+    if not name.strip() or "\0" in name:
+        raise ModelError(f"expected the name of a model, found {name!r}")
     if name in shipped:
         return Path(str(files("ssldm") / "weights" / name))
     if Path(name).is_dir():
@@ -121,4 +127,27 @@ def weights_at(name: str, shipped: Sequence[str], hub: Mapping[str, Any]) -> Pat
     try:
         return Path(snapshot_download(name, **hub))
     except Exception as error:  # the hub client raises many kinds for a missing network or repository
-        raise ModelError(f"{name}: not to be had from the hub ({str(error).splitlines()[0]})") from error
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{name}: not to be had from the hub ({said})") from error
+
+
+def read_card(folder: Path) -> str | None:
+    """The model card in a weights folder, None without one.
+
+    Raises:
+        ModelError: it is no text.
+    """
+    _check_files(folder)
+    try:
+        return (folder / CARD).read_text()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{folder / CARD}: expected text ({error})") from error
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse pipes, devices and folders under the names of files."""
+    for name in (WEIGHTS, CONFIG, CARD):
+        if (folder / name).exists():
+            check_regular_file(folder / name, ModelError)

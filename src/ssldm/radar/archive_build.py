@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.config import Config
-from ssldm.errors import ConfigurationError, ObservationError, SsldmError
+from ssldm.errors import ConfigurationError, ObservationError, OutputError, SsldmError
 from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.isolation import in_a_process, process_pool
@@ -121,8 +121,10 @@ def build_archive(
         progress: wraps the iteration over a known number of files.
 
     Raises:
+        OutputError: a name of another kind of file.
         ObservationError: the store exists, no file can be read, or there is nothing in the period.
     """
+    _check_name(out)
     check_new(out)
     options = options or BuildOptions()
     items = resolve(sources)
@@ -192,9 +194,11 @@ def build_simulated(
         simulation: further arguments of `ssldm.simulate`.
 
     Raises:
+        OutputError: a name of another kind of file.
         ObservationError: the store exists.
         ConfigurationError: days beyond what times in nanoseconds reach.
     """
+    _check_name(out)
     check_new(out)
     aside = _aside(out)
     with locked(aside):
@@ -223,6 +227,13 @@ def _publish(series: Sequence[Series], aside: Path, out: Path, attributes: Mappi
     check_new(out)
     (aside / "store").rename(out)
     shutil.rmtree(aside)
+
+
+def _check_name(out: Path) -> None:
+    """Refuse names that say of a folder that it is a file; one that ends in a number says nothing."""
+    suffix = out.suffix.removeprefix(".").lower()
+    if suffix != "zarr" and any(letter.isalpha() for letter in suffix):
+        raise OutputError(f"{out}: expected a name ending in .zarr, or in nothing, for an archive")
 
 
 def _aside(out: Path) -> Path:
