@@ -156,11 +156,34 @@ def test_failures_are_told_apart_by_exit_status_where_that_is_asked_for(
     assert status(*frames) == 0
     assert status(*frames, "--members", "few") == 2
     assert status(*frames, "--sampler", "magic") == 2
+    assert status(*frames, "--lead-time", "7min") == 2
+    assert status(*frames, "--device", "abacus") == 2
+    assert status(*frames, "--model", "nonesuch") == 2
+    assert status(*frames, "--out", tmp_path / "x.tif") == 2
     assert status(tmp_path / "nowhere") == 3
     assert status(*frames[:3]) == 3
     assert status(*frames, "--reference-time", "2010-08-27") == 3
     frames[1].write_bytes(frames[1].read_bytes()[:3000])
     assert status(*frames) == 4
+
+
+def test_a_reader_that_goes_away_makes_no_failure(frames: list[Path], model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.nc"
+    command = ["nowcast", *frames, "--model", model, "--members", 1, "--steps", 1, "--out", out]
+    process = subprocess.Popen([*COMMAND, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(120) == 0
+    assert open_nowcast(out).sizes["member"] == 1
+
+
+def test_a_forecast_never_replaces_what_it_is_made_from(
+    frames: list[Path], model: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "a.zarr"
+    assert ssldm("archive", "build", *frames, archive).returncode == 0
+    refused(ssldm("nowcast", archive, "--model", model, "--out", archive), "a.zarr")
+    assert open_archive(archive)[0].sizes["time"] == 4
 
 
 def test_version_and_short_help() -> None:

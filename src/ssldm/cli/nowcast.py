@@ -59,7 +59,7 @@ def nowcast(
     from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster, lead_time_of
     from ssldm.radar.context import duration_of
 
-    check_nowcast_output(out)
+    check_nowcast_output(out, sources)
     check_device(device)
     if max_age is not None:
         duration_of(max_age)

@@ -21,8 +21,8 @@ from ssldm.nowcast.dataset import nowcast_dataset
 from ssldm.nowcast.ensemble import Advance, EnsembleSampler
 from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig
 from ssldm.nowcast.weights_folder import (
-    CARD,
     load_weights,
+    read_card,
     read_config,
     weights_at,
     weights_hash,
@@ -85,11 +85,10 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         config = read_config(folder, ModelConfig)
         model = config.build()
         load_weights(model, folder)
-        card = folder / CARD
         return cls(
             model,
             f"{config.name} {weights_hash(folder)}",
-            card.read_text() if card.exists() else None,
+            read_card(folder),
             device,
         )
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ssldm.atomic import replacing
 from ssldm.config import Config, first_fault
-from ssldm.errors import ModelError
+from ssldm.errors import MissingModelError, ModelError
 from ssldm.paths import check_regular_file
 
 WEIGHTS = "model.safetensors"
@@ -45,7 +45,7 @@ def read_config(folder: Path, kind: type[C]) -> C:
     try:
         content = json.loads((folder / CONFIG).read_text())
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ModelError(f"expected a model, found no {CONFIG} in {folder}") from error
+        raise MissingModelError(f"expected a model, found no {CONFIG} in {folder}") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{folder / CONFIG}: expected JSON ({error})") from error
     try:
@@ -110,16 +110,16 @@ def weights_at(name: str, shipped: Sequence[str], hub: Mapping[str, Any]) -> Pat
         hub: passed to `huggingface_hub.snapshot_download`.
 
     Raises:
-        ModelError: nothing of that name.
+        MissingModelError: nothing of that name.
     """
     if not name.strip() or "\0" in name:
-        raise ModelError(f"expected the name of a model, found {name!r}")
+        raise MissingModelError(f"expected the name of a model, found {name!r}")
     if name in shipped:
         return Path(str(files("ssldm") / "weights" / name))
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/")):
-        raise ModelError(
+        raise MissingModelError(
             f"expected a shipped model ({', '.join(shipped)}), a folder or user/repository, found {name!r}"
         )
     from huggingface_hub import snapshot_download
@@ -128,7 +128,7 @@ def weights_at(name: str, shipped: Sequence[str], hub: Mapping[str, Any]) -> Pat
         return Path(snapshot_download(name, **hub))
     except Exception as error:  # the hub client raises many kinds for a missing network or repository
         said = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{name}: not to be had from the hub ({said})") from error
+        raise MissingModelError(f"{name}: not to be had from the hub ({said})") from error
 
 
 def read_card(folder: Path) -> str | None:
