@@ -356,7 +356,7 @@ def test_quantities_are_products_of_their_own(tmp_path: Path) -> None:
 
 
 def test_other_quantities_of_knmi_are_refused(tmp_path: Path) -> None:
-    path = write_knmi(tmp_path, "2010-08-26T03:00", np.array([[62, 0]]))
+    path = write_knmi(tmp_path, "2010-08-26T03:00", np.array([[62, 0, 0]]))
     with h5py.File(path, "a") as file:
         file["image1"].attrs["image_geo_parameter"] = np.bytes_(b"HEIGHT_[KM]")
     with pytest.raises(ObservationError, match="expected reflectivity in DBZ or precipitation in MM"):
