@@ -286,7 +286,7 @@ def test_an_odim_scan_may_begin_at_the_time_of_its_file(tmp_path: Path) -> None:
 def test_odim_factors_that_make_no_values_are_refused(tmp_path: Path, changes: dict[str, float]) -> None:
     path = write_odim(tmp_path, "20180824181500", np.ones((3, 2)))
     change_attributes(path, "dataset1/what", **changes)
-    with pytest.raises(ObservationError, match="positive what/gain and a finite what/offset"):
+    with pytest.raises(ObservationError, match="a positive gain and a finite offset"):
         open_radar(path)
 
 

@@ -121,7 +121,8 @@ def test_lengths_of_knmi_are_metres_however_written(tmp_path: Path, units: str) 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"geo_dim_pixel": "DEG,DEG"}, {"geo_dim_pixel": "KM,M"}, {"geo_number_rows": 5}, {"geo_number_columns": 5},
+    [{"geo_dim_pixel": "DEG,DEG"}, {"geo_dim_pixel": "KM,M"},
+     {"geo_number_rows": 5}, {"geo_number_columns": 5},
      {"geo_pixel_size_x": 0.0}, {"geo_pixel_size_y": np.nan}, {"geo_row_offset": np.inf},
      {"geo_pixel_size_x": 0.001}],
 )  # fmt: skip

@@ -137,11 +137,11 @@ def _grid(file: Any, shape: tuple[int, int]) -> Grid:
     else:
         scale = _metres(geographic.text("geo_dim_pixel"))
         projection = _metric(projection)
-    for key, size in zip(keys[2:], (dx, abs(dy)), strict=True):
-        if size * scale < LEAST_PIXEL_METRES:
+    for key, length in zip(keys[2:], (dx, abs(dy)), strict=True):
+        if length * scale < LEAST_PIXEL_METRES:
             raise ObservationError(
                 f"expected pixels of at least {LEAST_PIXEL_METRES:g} m, "
-                f"found {size * scale:g} m as geographic/{key}"
+                f"found {length * scale:g} m as geographic/{key}"
             )
     west, north = column * dx * scale, row * dy * scale
     return Grid.from_edges(

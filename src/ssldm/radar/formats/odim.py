@@ -1,6 +1,5 @@
 """ODIM HDF5 composites: OPERA's (old and CIRRUS) and those of national services."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from ssldm.radar.formats.hdf5_attributes import Attributes, attributes_of
 from ssldm.radar.formats.odim_fields import Field, frames, odim_time, period_minutes
 from ssldm.radar.formats.odim_grid import grid_of
 from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, is_hdf5, rate_of_decibel, text
-from ssldm.radar.formats.stored_codes import check_code, holds
+from ssldm.radar.formats.stored_codes import check_code, check_factors, holds
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation, rate_of_accumulation
 
@@ -90,10 +89,7 @@ class _Codes:
                 a code.
         """
         gain, offset, *codes = (what.number(name) for name in ("gain", "offset", "nodata", "undetect"))
-        if not (0.0 < gain < math.inf and math.isfinite(offset)):
-            raise ObservationError(
-                f"expected a positive what/gain and a finite what/offset, found {gain:g} and {offset:g}"
-            )
+        check_factors(gain, offset)
         for name, code in zip(("what/nodata", "what/undetect"), codes, strict=True):
             check_code(name, code, dtype)
         return cls(gain, offset, *codes)

@@ -26,7 +26,7 @@ def is_geographic(projection: str) -> bool:
         rotated = " (a rotated grid)" if crs.is_geographic else ""
         raise ObservationError(
             "expected a map projection, or latitudes and longitudes, "
-            f"found a {crs.type_name}{rotated}: {projection[:100]}"
+            f"found {crs.type_name}{rotated}: {projection[:100]}"
         )
     return bool(crs.is_geographic)
 
@@ -55,7 +55,7 @@ def _horizontal(projection: str) -> Any:
     from pyproj.exceptions import CRSError
 
     try:
-        crs = CRS.from_user_input(projection)
+        crs: Any = CRS.from_user_input(projection)
     except CRSError as error:
         raise ObservationError(f"expected a projection, found {projection[:100]!r}") from error
     while crs.is_bound or crs.is_compound:

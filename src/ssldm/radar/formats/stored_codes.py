@@ -1,4 +1,4 @@
-"""Stored numbers that stand for something else than a value: not observed, or nothing detected."""
+"""What stored numbers mean: values by a factor and an offset, or codes for what is no value."""
 
 from typing import Any
 
@@ -6,6 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
+
+
+def check_factors(gain: float, offset: float) -> tuple[float, float]:
+    """The same, once they are known to make values that rise with the stored numbers.
+
+    Raises:
+        ObservationError: they do not.
+    """
+    if not (0.0 < gain < np.inf and np.isfinite(offset)):
+        raise ObservationError(f"expected a positive gain and a finite offset, found {gain:g} and {offset:g}")
+    return gain, offset
 
 
 def check_code(name: str, code: float, dtype: np.dtype[Any]) -> None:
