@@ -13,9 +13,9 @@ from ssldm.errors import ObservationError, OutputError
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.nowcast.accessor import members_of
 from ssldm.nowcast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, with_lead_bounds, zarr_encoding
+from ssldm.radar.folders import ZARR_MARKS
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import ATTRIBUTES, NAME
-from ssldm.radar.sources import ZARR_MARKS
 
 NETCDF = (".nc", ".nc4")
 ZARR = ".zarr"
