@@ -1,6 +1,7 @@
 """Each format on small files: values, grid, time, mask, and what is recorded."""
 
 import gzip
+import re
 from pathlib import Path
 
 import h5py
@@ -68,6 +69,16 @@ def test_mrms(tmp_path: Path, packed: bool) -> None:
     assert data["x"].attrs["units"] == "m"
 
 
+@pytest.mark.parametrize(
+    "bulletin", [b"YHXX01 KWBC 011200\r\r\n", b"\x01\r\r\n123\r\r\nYAUS01 KWBC 011200\r\r\n"]
+)
+def test_grib_may_stand_behind_the_header_of_a_bulletin(tmp_path: Path, bulletin: bytes) -> None:
+    path = write_mrms(tmp_path, "20190610-000200", np.array([[0, -30, 125], [5, 6, 7]]))
+    expected = open_radar(path)
+    path.write_bytes(bulletin + path.read_bytes() + b"\r\r\n\x03")
+    xr.testing.assert_identical(open_radar(path), expected)
+
+
 def test_another_grib_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ObservationError, match="expected MRMS PrecipRate"):
         open_radar(write_mrms(tmp_path, "20190610-000200", np.zeros((2, 2)), parameter=(6, 2)))
@@ -91,6 +102,24 @@ def test_the_header_of_a_pgm_image_decides(tmp_path: Path) -> None:
         open_radar(path)
     path.write_bytes(b"P5\n1 1\n255\n\x00")
     with pytest.raises(ObservationError, match="expected stereographic as type of the header, found none"):
+        open_radar(path)
+
+
+@pytest.mark.parametrize("name", ["bottomleft", "topright", "truelatitude", "metersperpixel_y"])
+@pytest.mark.parametrize("stated", ["", "nan", "north"])
+def test_a_pgm_image_without_a_place_is_refused_by_what_is_missing(
+    tmp_path: Path, name: str, stated: str
+) -> None:
+    image = gzip.decompress(write_fmi_pgm(tmp_path, "201609281445", np.array([[124]])).read_bytes())
+    lines = [
+        f"# {name} {stated}".encode() if line.startswith(f"# {name}".encode()) else line
+        for line in image.split(b"\n")
+    ]
+    path = tmp_path / "201609281445_fmi.pgm"
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(
+        ObservationError, match=f"expected {name} of the header as .*, found {stated or 'none'}"
+    ):
         open_radar(path)
 
 
@@ -133,6 +162,15 @@ def test_radolan_reflectivity_and_accumulation(tmp_path: Path) -> None:
     rain = open_radar(write_radolan(tmp_path, "RY", "201408102050", codes))
     np.testing.assert_allclose(rain.values[0, -1, :3], [12.0, np.nan, 0.0], rtol=1e-6)
     assert stamp(rain) == "2014-08-10T20:50:00"
+
+
+@pytest.mark.parametrize("interval", [b"INT   0", b""])
+def test_amounts_of_radolan_without_an_interval_are_refused(tmp_path: Path, interval: bytes) -> None:
+    path = write_radolan(tmp_path, "RY", "201408102050", np.zeros((900, 900), int))
+    content = path.read_bytes().replace(b"INT   5", interval)
+    path.write_bytes(re.sub(rb"BY[ \d]{7}", b"BY%7d" % len(content), content, count=1))
+    with pytest.raises(ObservationError, match="expected a positive interval as INT of the header"):
+        open_radar(path)
 
 
 @pytest.mark.parametrize(("product", "ahead"), [("RV", 60), ("RV", 0), ("RQ", 60), ("WN", 5), ("RY", 5)])
@@ -356,7 +394,7 @@ def test_quantities_are_products_of_their_own(tmp_path: Path) -> None:
 
 
 def test_other_quantities_of_knmi_are_refused(tmp_path: Path) -> None:
-    path = write_knmi(tmp_path, "2010-08-26T03:00", np.array([[62, 0]]))
+    path = write_knmi(tmp_path, "2010-08-26T03:00", np.array([[62, 0, 0]]))
     with h5py.File(path, "a") as file:
         file["image1"].attrs["image_geo_parameter"] = np.bytes_(b"HEIGHT_[KM]")
     with pytest.raises(ObservationError, match="expected reflectivity in DBZ or precipitation in MM"):

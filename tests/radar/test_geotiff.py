@@ -140,6 +140,13 @@ TIMES = {
     "tag of the file": {"tags": {"Observation time": "202401011200"}},
     "date and time": {"tags": {"date": "20240101", "time": "1200"}},
     "valid time of GRIB": {"band_tags": {"GRIB_VALID_TIME": "1704110400"}},
+    "date and time by ISO": {"tags": {"date": "2024-01-01", "time": "12:00"}},
+    "date with slashes": {"tags": {"date": "2024/01/01", "time": "12:00:00Z"}},
+    "date and time with a zone": {"tags": {"date": "2024-01-01", "time": "14:00+02:00"}},
+    "time of NetCDF by GDAL": {
+        "tags": {"time#units": "hours since 2023-12-31", "rain#units": "mm/h"},
+        "band_tags": {"NETCDF_DIM_time": "36", "NETCDF_VARNAME": "rain"},
+    },
     "date of TIFF": {"tags": {"TIFFTAG_DATETIME": "2024:01:01 12:00:00"}},
 }
 
@@ -153,12 +160,24 @@ def test_times_stand_in_tags(tmp_path: Path, said: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["202401011200.tif", "rr_20240101T1200Z.tif", "rr_20240101-120000_v2.tif", "2024-01-01_12-00_x.tif",
-     "r_2024-01-01T12:00:00Z.tif", "composite.20240101.1200.tif"],
+     "r_2024-01-01T12:00:00Z.tif", "composite.20240101.1200.tif", "r_20240101T130000+0100.tif",
+     "r_2024-01-01T17:45+05:45.tif", "r_20240101T1300+01_x.tif", "r_20240101T1200Z+15.tif"],
 )  # fmt: skip
 def test_times_stand_in_names(tmp_path: Path, name: str) -> None:
     # When the image was made is not when its rain fell.
     path = write_geotiff(tmp_path, name, RATES, unit="mm/h", tags={"TIFFTAG_DATETIME": "2024:01:01 12:07:31"})
     assert open_radar(path)["time"].values[0] == np.datetime64("2024-01-01T12:00")
+
+
+@pytest.mark.parametrize("stamp", ["20240101T120000-0500", "20240101T1200-1230"])
+def test_a_name_whose_time_may_have_a_zone_or_an_end_is_refused(tmp_path: Path, stamp: str) -> None:
+    refused(write_geotiff(tmp_path, f"rain_{stamp}.tif", RATES, unit="mm/h"), f"in one way, found {stamp}")
+
+
+def test_units_of_coordinates_are_not_those_of_the_band(tmp_path: Path) -> None:
+    tags = {"rain#units": "mm/h", "time#units": "hours since 2024-01-01", "x#units": "m"}
+    data = open_radar(write_geotiff(tmp_path, NAME, RATES, tags=tags))
+    np.testing.assert_array_equal(data.values[0], RATES)
 
 
 def test_a_name_with_two_times_or_none_is_refused(tmp_path: Path) -> None:
@@ -233,3 +252,49 @@ def test_only_images_with_the_name_and_the_projection_of_fmi_are_taken_for_their
     refused(elsewhere, "expected the unit of the band")
     with pytest.raises(ObservationError, match="in EPSG:3067"):
         open_radar(elsewhere, format="fmi_geotiff")
+
+
+@pytest.mark.parametrize(
+    ("crs", "found"),
+    [
+        ("+proj=ob_tran +o_proj=longlat +o_lat_p=40 +lon_0=10 +R=6371229", "a rotated grid"),
+        ("EPSG:4978", "Geocentric CRS"),
+        ("EPSG:5773", "Engineering CRS|Vertical CRS"),
+    ],
+)
+def test_coordinates_that_are_no_map_and_no_latitudes_are_refused(
+    tmp_path: Path, crs: str, found: str
+) -> None:
+    place = from_origin(8.0, 50.0, 0.01, 0.01)
+    refused(write_geotiff(tmp_path, NAME, RATES, unit="mm/h", crs=crs, transform=place), found)
+
+
+@pytest.mark.parametrize("scaling", [(0.0, 1.0), (np.nan, 0.0), (-1.0, 0.0), (1.0, np.inf)])
+@pytest.mark.parametrize("where", ["band", "tags"])
+def test_factors_that_make_no_values_are_refused(
+    tmp_path: Path, scaling: tuple[float, float], where: str
+) -> None:
+    said = (
+        {"scaling": scaling}
+        if where == "band"
+        else {"band_tags": dict(zip(("gain", "offset"), scaling, strict=True))}
+    )
+    refused(
+        write_geotiff(tmp_path, NAME, RATES, unit="mm/h", **said),
+        "a positive gain and a finite offset",
+    )
+
+
+@pytest.mark.parametrize("name", ["undetect", "_FillValue", "nodata"])
+@pytest.mark.parametrize("code", [-1, 256])
+def test_codes_that_the_stored_type_cannot_hold_are_refused(tmp_path: Path, name: str, code: int) -> None:
+    values = np.array([[0, 1, 255]], np.uint8)
+    path = write_geotiff(tmp_path, NAME, values, unit="mm/h", band_tags={name: code})
+    refused(path, f"a code that uint8 can hold as .*, found {code}")
+
+
+def test_a_stated_relation_that_cannot_be_is_refused_by_its_tags(tmp_path: Path) -> None:
+    codes = np.array([[0, 10]], np.uint8)
+    for a in ("0", "-200", "nan"):
+        path = write_geotiff(tmp_path, NAME, codes, unit="dBZ", band_tags={"zr_a": a, "zr_b": "1.6"})
+        refused(path, "as tags zr_a and zr_b")

@@ -66,6 +66,8 @@ def test_grids_far_from_their_origin_are_compared_as_strictly(tmp_path: Path) ->
 
 def test_sums_that_overlap_are_refused(tmp_path: Path) -> None:
     paths = [write_odim(tmp_path, f"201808241{m}00", np.zeros((2, 2)), "ACRR") for m in (800, 805)]
+    for path, start, end in zip(paths, ("174500", "175000"), ("180000", "180500"), strict=True):
+        change_attributes(path, "dataset1/what", starttime=start, endtime=end)
     with pytest.raises(ObservationError, match="found sums over 15 minutes every 5 minutes"):
         open_radar(paths)
     summary = build_archive(list(map(str, paths)), tmp_path / "a.zarr")

@@ -5,7 +5,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from pyproj import CRS, Proj
 from radar_files import change_attributes, write_knmi, write_odim
 
 from ssldm.errors import ObservationError
@@ -158,21 +157,6 @@ def test_what_is_no_time_is_refused_and_quoted(tmp_path: Path, stamp: str) -> No
         open_radar(path)
 
 
-def test_a_projection_in_kilometres_is_the_same_however_it_says_so(tmp_path: Path) -> None:
-    path = write_knmi(tmp_path, TIME, np.zeros((4, 4)))
-    expected = open_radar(path)
-    change_attributes(
-        path,
-        "geographic/map_projection",
-        projection_proj4_params="+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378137 +b=6356752 "
-        "+x_0=0 +y_0=0 +units=km",
-    )
-    same = open_radar(path)
-    np.testing.assert_array_equal(same["y"], expected["y"])
-    for data in (expected, same):
-        assert CRS.from_wkt(data["crs"].attrs["crs_wkt"]).ellipsoid.semi_major_metre == 6378137.0
-
-
 MISSING = [
     ("what", "date", "what/date"),
     ("what", "object", "what/object"),
@@ -277,24 +261,93 @@ def test_frames_later_than_the_time_of_the_file_are_refused_as_a_forecast(tmp_pa
         open_radar(path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"xscale": 1000.0}, "expected the upper right corner at"),
-        ({"yscale": -2000.0}, "expected positive where/xscale and where/yscale"),
-        ({"xsize": 3, "ysize": 2}, "expected the size that where/xsize gives, 3, found 3×2"),
-    ],
-)
-def test_a_place_that_contradicts_itself_is_refused(
-    tmp_path: Path, changes: dict[str, object], said: str
+@pytest.mark.parametrize("quantity", ["RATE", "DBZH", "ACRR"])
+@pytest.mark.parametrize("minutes", [5, 10, 60])
+def test_a_single_odim_field_of_a_later_time_than_its_file_is_refused_as_a_forecast(
+    tmp_path: Path, quantity: str, minutes: int
 ) -> None:
-    path = write_odim(tmp_path, "20180824181500", np.zeros((3, 2)))
-    whole = open_radar(path)
-    with h5py.File(path) as file:
-        project = Proj(file["where"].attrs["projdef"])
-    lon, lat = project(float(whole["x"][-1]) + 1000.0, float(whole["y"][0]) + 1000.0, inverse=True)
-    change_attributes(path, "where", UR_lon=lon, UR_lat=lat)
-    np.testing.assert_array_equal(open_radar(path)["x"], whole["x"])
-    change_attributes(path, "where", **changes)
-    with pytest.raises(ObservationError, match=said):
+    path = write_odim(tmp_path, "20180824181500", np.zeros((3, 2)), quantity)
+    later = np.datetime_as_string(np.datetime64("2018-08-24T18:15:00") + np.timedelta64(minutes, "m"))
+    time = later[11:].replace(":", "")
+    change_attributes(path, "dataset1/what", starttime="181500" if quantity == "ACRR" else time, endtime=time)
+    with pytest.raises(ObservationError, match="a forecast"):
         open_radar(path)
+
+
+def test_an_odim_scan_may_begin_at_the_time_of_its_file(tmp_path: Path) -> None:
+    path = write_odim(tmp_path, "20180824181500", np.zeros((3, 2)))
+    change_attributes(path, "dataset1/what", starttime="181512", endtime="182007")
+    assert open_radar(path)["time"].values[0] == np.datetime64("2018-08-24T18:15")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"gain": 0.0}, {"gain": np.nan}, {"gain": np.inf}, {"gain": -0.5}, {"offset": np.nan}]
+)
+def test_odim_factors_that_make_no_values_are_refused(tmp_path: Path, changes: dict[str, float]) -> None:
+    path = write_odim(tmp_path, "20180824181500", np.ones((3, 2)))
+    change_attributes(path, "dataset1/what", **changes)
+    with pytest.raises(ObservationError, match="a positive gain and a finite offset"):
+        open_radar(path)
+
+
+@pytest.mark.parametrize("name", ["nodata", "undetect"])
+@pytest.mark.parametrize("code", [-1.0, 256.0, 0.5])
+def test_odim_codes_that_the_stored_type_cannot_hold_are_refused(
+    tmp_path: Path, name: str, code: float
+) -> None:
+    path = write_odim(tmp_path, "20180824181500", np.ones((1, 3)))
+    with h5py.File(path, "a") as file:
+        del file["dataset1/data1/data"]
+        file["dataset1/data1/data"] = np.array([[0, 1, 255]], np.uint8)
+    change_attributes(path, "dataset1/what", **({"nodata": 255.0, "undetect": 0.0} | {name: code}))
+    with pytest.raises(ObservationError, match=f"a code that uint8 can hold as what/{name}, found {code:g}"):
+        open_radar(path)
+    change_attributes(path, "dataset1/what", nodata=255.0, undetect=0.0)
+    np.testing.assert_allclose(open_radar(path).values[0, 0], [0.0, 0.1, np.nan], rtol=1e-6)
+
+
+def test_hdf5_may_stand_after_a_block_of_another_kind(tmp_path: Path) -> None:
+    for path in (
+        write_odim(tmp_path, "20180824181500", np.ones((3, 2))),
+        write_knmi(tmp_path, TIME, np.ones((3, 2))),
+    ):
+        expected = open_radar(path)
+        whole = path.read_bytes()
+        for size in (512, 2048):
+            path.write_bytes(b"\0" * size + whole)
+            np.testing.assert_array_equal(open_radar(path).values, expected.values)
+
+
+@pytest.mark.parametrize("formula", ["GEO=0*PV+1", "GEO=-0.01*PV+10", "GEO=0.0*PV"])
+def test_a_formula_that_does_not_rise_with_the_code_is_refused(tmp_path: Path, formula: str) -> None:
+    path = calibrated(write_knmi(tmp_path, TIME, np.array([[1]])), calibration_formulas=formula)
+    with pytest.raises(ObservationError, match="a calibration that rises with the code"):
+        open_radar(path)
+
+
+@pytest.mark.parametrize("name", ["calibration_missing_data", "calibration_out_of_image"])
+@pytest.mark.parametrize("code", [-1, 65536])
+def test_knmi_codes_that_the_image_cannot_hold_are_refused(tmp_path: Path, name: str, code: int) -> None:
+    path = calibrated(write_knmi(tmp_path, TIME, np.array([[65535]])), **{name: code})
+    with pytest.raises(ObservationError, match=f"a code that uint16 can hold as image1/calibration/{name}"):
+        open_radar(path)
+
+
+@pytest.mark.parametrize("parameter", ["PRECIPITATION", "PRECIP", "RAINFALL", "ACCUMULATED_PRECIPITATION"])
+def test_plain_names_of_rain_are_amounts(tmp_path: Path, parameter: str) -> None:
+    path = write_knmi(tmp_path, TIME, np.array([[100]]))
+    change_attributes(path, "image1", image_geo_parameter=parameter)
+    assert float(open_radar(path)[0, 0, 0]) == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["PRECIPITATION_TYPE", "PRECIPITATION_QUALITY", "PRECIPITATION_[-]", "RAIN_PROBABILITY_[%]",
+     "PRECIPITATION_PHASE", "REFLECTIVITY_QUALITY", "DRAINAGE_[MM]"],
+)  # fmt: skip
+def test_what_is_said_of_rain_other_than_how_much_is_no_rain(tmp_path: Path, parameter: str) -> None:
+    path = write_knmi(tmp_path, TIME, np.array([[1]]))
+    change_attributes(path, "image1", image_geo_parameter=parameter)
+    with pytest.raises(ObservationError) as refused:
+        open_radar(path)
+    assert parameter in str(refused.value)

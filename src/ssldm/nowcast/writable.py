@@ -11,8 +11,8 @@ import xarray as xr
 
 from ssldm.errors import ObservationError, OutputError
 from ssldm.nowcast.accessor import members_of
+from ssldm.radar.folders import ZARR_MARKS
 from ssldm.radar.grid import GRID_MAPPING
-from ssldm.radar.sources import ZARR_MARKS
 
 _ZARR_METADATA = {*ZARR_MARKS, ".zarray", ".zattrs"}
 _CHUNK = re.compile(r"\d+(\.\d+)*")

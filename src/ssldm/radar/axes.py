@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.radar.grid import Grid, regular_axis
-from ssldm.radar.projection import crs_of, in_degrees, projection_of, with_metres
+from ssldm.radar.projection import projection_of
+from ssldm.radar.reference_system import LEAST_PIXEL_METRES, in_metres, is_geographic
 
 _METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1e3}
 _METRES |= {f"kilo{name}": 1e3 for name in ("metre", "metres", "meter", "meters")}
@@ -21,8 +22,6 @@ _NAMES_OF_WAY = {
     "y": _LATITUDE | {"y", "northing", "row", "rows", "south_north", "nlat", "ny", "yc"},
     "x": _LONGITUDE | {"x", "easting", "col", "cols", "column", "columns", "west_east", "nlon", "nx", "xc"},
 }
-# No composite has smaller pixels: without units it is an index, or kilometres.
-_LEAST_METRES = 20.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def placement(data: xr.DataArray, dataset: xr.Dataset, y: str, x: str) -> Placem
             projection that cannot be.
     """
     crs = projection_of(data, dataset)
-    degrees = in_degrees(crs)
+    degrees = crs is not None and is_geographic(crs)
     if all(_is_geographic(dataset, dim, way) for dim, way in ((y, "y"), (x, "x"))):
         return _geographic(_centres(dataset, y), _centres(dataset, x))
     missing = any(dim not in dataset.variables for dim in (y, x))
@@ -90,7 +89,7 @@ def placement(data: xr.DataArray, dataset: xr.Dataset, y: str, x: str) -> Placem
         scale = _scale(dataset, dim, crs)
         axes[dim] = scale * regular_axis(repr(dim), _centres(dataset, dim))
     if crs is not None:
-        crs = with_metres(crs)
+        crs = in_metres(crs)[0]
     return _placed(axes[y], axes[x], crs)
 
 
@@ -185,14 +184,14 @@ def _from_positions(dataset: xr.Dataset, crs: str | None, dims: tuple[str, str])
     if not (np.isfinite(lat).all() and np.isfinite(lon).all()):
         raise ObservationError("expected a latitude and longitude for every pixel, found some missing")
     lon = np.unwrap(np.unwrap(lon, period=360.0), period=360.0, axis=0)
-    if crs is None or in_degrees(crs):
+    if crs is None or is_geographic(crs):
         y, x = lat[:, 0], lon[0]
         _check_same(lat, y[:, None], y, "rows have one latitude")
         _check_same(lon, x[None], x, "columns have one longitude")
         return _geographic(y, x)
     from pyproj import CRS, Transformer
 
-    crs = with_metres(crs)
+    crs = in_metres(crs)[0]
     to_plane = Transformer.from_crs("EPSG:4326", CRS.from_user_input(crs), always_xy=True)
     east, north = to_plane.transform(lon, lat)
     y, x = regular_axis("rows", north.mean(axis=1)), regular_axis("columns", east.mean(axis=0))
@@ -226,10 +225,10 @@ def _scale(dataset: xr.Dataset, dim: str, crs: str | None) -> float:
     if crs is None:
         return 1.0
     # Without units of its own an axis has those of the projection, if they make pixels of a likely size.
-    metres = float(crs_of(crs).axis_info[0].unit_conversion_factor) or 1.0
+    metres = in_metres(crs)[1]
     values = dataset[dim].values
     step = abs(float(values[-1] - values[0])) / max(len(values) - 1, 1)
-    if len(values) > 1 and step * metres < _LEAST_METRES:
+    if len(values) > 1 and step * metres < LEAST_PIXEL_METRES:
         raise ObservationError(
             f"expected units of {dim!r} (m or km), found none and pixels of {step * metres:g} m"
         )

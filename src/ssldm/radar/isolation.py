@@ -1,12 +1,12 @@
 """Reading in another process: the HDF5 library and others crash on some damaged files."""
 
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import TypeVar
 
 import xarray as xr
@@ -90,7 +90,7 @@ def newest_isolated(
 
 
 def _crash(source: Source) -> ObservationError:
-    named = source if isinstance(source, str | Path) else ", ".join(map(str, source))
+    named = source if isinstance(source, str | os.PathLike) else ", ".join(map(str, source))
     return ObservationError(f"{named}: damaged, its reader crashed or never ended")
 
 

@@ -68,57 +68,5 @@ def _wkt_of_cf(attributes: str) -> str:
     return str(CRS.from_cf(literal_eval(attributes)).to_wkt())
 
 
-@lru_cache(maxsize=8)
-def crs_of(wkt: str) -> Any:
-    """The `pyproj.CRS` of WKT or a PROJ string.
-
-    Raises:
-        ObservationError: of neither.
-    """
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        return CRS.from_user_input(wkt)
-    except CRSError as error:
-        raise ObservationError(f"expected a projection, found {wkt[:60]!r} ({error})") from error
-
-
-def in_degrees(crs: str | None) -> bool:
-    """Whether the coordinates of a projection are latitudes and longitudes.
-
-    Raises:
-        ObservationError: those of another pole.
-    """
-    if crs is None:
-        return False
-    if not (crs_of(crs).is_geographic or crs_of(crs).is_projected):
-        raise ObservationError(
-            f"expected a map projection, found {crs_of(crs).name!r} ({crs_of(crs).type_name})"
-        )
-    if not crs_of(crs).is_geographic:
-        return False
-    if crs_of(crs).is_derived:
-        raise ObservationError(f"expected a projection, found a rotated grid ({crs_of(crs).name})")
-    return True
-
-
-@lru_cache(maxsize=8)
-def with_metres(wkt: str) -> str:
-    """The same projection with axes in metres, as all coordinates here are."""
-    from pyproj import CRS
-
-    crs = crs_of(wkt)
-    if all(axis.unit_conversion_factor in {0.0, 1.0} for axis in crs.axis_info):
-        return wkt
-    if not crs.is_projected:
-        raise ObservationError(f"expected a projection, found {crs.name}")
-    description = crs.to_json_dict()
-    for axis in description["coordinate_system"]["axis"]:
-        axis["unit"] = "metre"
-    description.pop("id", None)
-    return str(CRS.from_json_dict(description).to_wkt())
-
-
 def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,23 +1,29 @@
 """Where radar files lie: paths, patterns, folders, zip and tar archives, and anything that fsspec opens."""
 
-import glob
+import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ssldm.errors import NoDataError, ObservationError
-from ssldm.radar.unpacking import copy_limited, is_packed, refuse_unknown_packing, unpack
+from ssldm.errors import ConfigurationError, NoDataError, ObservationError
+from ssldm.radar.fetching import fault, fetch, prepare_fsspec
+from ssldm.radar.folders import (
+    ZARR_MARKS,
+    exists,
+    files_below,
+    is_folder,
+    is_left_out,
+    matching,
+    partial_name,
+)
+from ssldm.radar.unpacking import check_content, is_packed, refuse_unknown_packing, unpack
 
-Source = str | Path | Sequence[str | Path]
+Place = str | os.PathLike[str]
+Source = Place | Sequence[Place]
 
-ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
-# Coordinates, catalogues, masks and notes, which the readers find for themselves.
-_COMPANIONS = ("radar_coords_*.npz", "CATALOG.csv", "*.mask", "README*", "*.md")
-# What programs call a file while they write it.
-_PARTIAL = (".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", "~")
 _CONTAINERS = {
     ".zip": "zip",
     ".tar": "tar",
@@ -29,8 +35,6 @@ _CONTAINERS = {
     ".tar.xz": "tar",
     ".txz": "tar",
 }
-# Which fsspec would take for tar archives that are not compressed.
-_COMPRESSED = {"tgz": "gzip", "tbz2": "bz2", "tbz": "bz2", "txz": "xz"}
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,30 @@ class Item:
         """The item as an unpacked local file under its own name; a copy is removed afterwards.
 
         Raises:
-            ObservationError: a file that cannot be fetched, or unpacks to more than 512 MiB.
+            ObservationError: a file that cannot be fetched, is empty, a web page or a container, or unpacks
+                to more than 512 MiB.
         """
+        path = Path(self.url)
+        if not self.remote and path.is_dir():
+            yield path
+            return
+        if _container(self.name) is not None:
+            raise ObservationError(
+                f"{self.url}: expected a file, found a container in a folder or in a container: "
+                "name it by itself, or unpack it first"
+            )
         if not self.remote:
-            path = Path(self.url)
-            if not (path.is_file() or path.is_dir()):
+            if not path.is_file():
                 raise ObservationError(f"{path}: expected a file or a folder, found neither")
-            if path.is_dir() or not is_packed(path):
+            check_content(path, self.url)
+            if not is_packed(path):
                 yield path
                 return
         with tempfile.TemporaryDirectory(prefix="ssldm-") as folder:
             copy = Path(folder) / self.name
             if self.remote:
-                _fetch(self.url, copy)
-            yield unpack(copy if self.remote else Path(self.url), Path(folder))
+                fetch(self.url, copy)
+            yield unpack(copy if self.remote else path, Path(folder))
 
 
 def resolve(source: Source) -> list[Item]:
@@ -80,11 +94,11 @@ def resolve(source: Source) -> list[Item]:
 
     Raises:
         ObservationError: a part of the source that names no file, or lies where nothing can be reached.
+        ConfigurationError: something that is no path, pattern or URL.
     """
-    parts: Iterable[str | Path] = [source] if isinstance(source, str | Path) else source
     items: list[Item] = []
-    for part in parts:
-        found = _remote(str(part)) if "://" in str(part) else _local(Path(part))
+    for part in _parts(source):
+        found = _remote(part) if "://" in part else _local(Path(part))
         if not found:
             raise NoDataError(f"expected radar files, found nothing at {part}")
         items += found
@@ -93,43 +107,35 @@ def resolve(source: Source) -> list[Item]:
     return items
 
 
-def partial_name(name: str) -> bool:
-    """Whether a file of this name is hidden or still being written."""
-    return name.startswith(".") or name.lower().endswith(_PARTIAL)
-
-
-def _is_left_out(name: str) -> bool:
-    return partial_name(name) or any(Path(name).match(pattern) for pattern in _COMPANIONS)
+def _parts(source: Any) -> list[str]:
+    """Every path, pattern and URL of a source."""
+    alone = isinstance(source, str | os.PathLike)
+    listed = isinstance(source, Iterable) and not isinstance(source, bytes | bytearray | Mapping)
+    parts = [source] if alone or not listed else list(source)
+    for part in parts:
+        name = os.fspath(part) if isinstance(part, str | os.PathLike) else None
+        if not isinstance(name, str) or not name.strip():
+            found = "an empty name" if isinstance(name, str) else repr(part)
+            raise ConfigurationError(f"expected a path, a pattern, a URL or a list of these, found {found}")
+    return [os.fspath(part) for part in parts]
 
 
 def _local(path: Path) -> list[Item]:
-    if not path.exists():
-        matches = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
-        found = [match for match in matches if _is_folder(match) or not partial_name(match.name)]
+    if not exists(path):
+        found = [match for match in matching(str(path)) if is_folder(match) or not partial_name(match.name)]
         return list(dict.fromkeys(item for match in found for item in _local(match)))
-    if _is_folder(path):
-        return [Item(str(p)) for p in sorted(_walk(path))]
+    if is_folder(path):
+        return [Item(str(p)) for p in files_below(path)]
     return _contents(path)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Files and stores below a folder, less what is hidden, partial or belongs to other files."""
-    for path in folder.iterdir():
-        if _is_folder(path):
-            yield from () if path.name.startswith(".") or path.suffix == ".partial" else _walk(path)
-        elif not _is_left_out(path.name) and (path.is_file() or path.is_dir()):
-            yield path
-
-
-def _is_folder(path: Path) -> bool:
-    """Whether a path is a folder of files, not a store."""
-    return path.is_dir() and not any((path / mark).exists() for mark in ZARR_MARKS)
 
 
 def _contents(path: Path) -> list[Item]:
     """The members of a zip or tar archive, or the file itself."""
-    kind = None if path.is_dir() else _container(path.name)
-    return [Item(str(path))] if kind is None else _members(kind, str(path))
+    kind = _container(path.name) if path.is_file() else None
+    if kind is None:
+        return [Item(str(path))]
+    check_content(path, str(path))
+    return _members(kind, str(path))
 
 
 def _container(name: str) -> str | None:
@@ -157,7 +163,7 @@ def _store_in(container: str) -> str | None:
         filesystem, _ = fsspec.core.url_to_fs(f"zip://::{container}")
         names = filesystem.find("")
     except Exception as error:
-        raise ObservationError(f"{container}: {_fault(error, container)}") from error
+        raise ObservationError(f"{container}: {fault(error, container)}") from error
     marked = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in ZARR_MARKS}
     root = min(marked, key=len, default=None)
     within = f"{root}/" if root else ""
@@ -168,7 +174,7 @@ def _remote(url: str) -> list[Item]:
     """What fsspec finds; a chain like ``zip://*.h5::https://…`` is kept whole."""
     import fsspec
 
-    _know_compressed_containers()
+    prepare_fsspec(url)
     inner, separator, outer = url.partition("::")
     if not separator and (kind := _container(Item(url).name)) is not None:
         if kind == "tar" and not Item(url).name.lower().endswith(".tar"):
@@ -181,7 +187,9 @@ def _remote(url: str) -> list[Item]:
         filesystem, path = fsspec.core.url_to_fs(url)
         # A question mark in a web address begins its query.
         wild = any(c in path for c in ("*[" if web else "*?["))
-        if not wild and any(filesystem.exists(f"{path.rstrip('/')}/{mark}") for mark in ZARR_MARKS):
+        # On the web a store is told by its name: a silent server is waited for at every question.
+        folder = not wild and (not web or Item(url).name.endswith(".zarr"))
+        if folder and any(filesystem.exists(f"{path.rstrip('/')}/{mark}") for mark in ZARR_MARKS):
             return [Item(url)]
         if wild:
             paths = [p for p in filesystem.glob(path) if filesystem.isfile(p)]
@@ -195,59 +203,9 @@ def _remote(url: str) -> list[Item]:
         else:
             paths = filesystem.find(path)
     except Exception as error:
-        raise ObservationError(f"{url}: {_fault(error, url)}") from error
+        raise ObservationError(f"{url}: {fault(error, url)}") from error
     named = len(paths) == 1 and not wild and Path(paths[0]).name == Path(path).name
-    files = sorted(p for p in paths if named or not _is_left_out(Path(p).name))
+    files = sorted(p for p in paths if named or not is_left_out(Path(p).name))
     protocol = inner.split("://", maxsplit=1)[0]
     names = [p if "://" in p else f"{protocol}://{p.lstrip('/') if separator else p}" for p in files]
     return [Item(f"{name}{separator}{outer}") for name in names]
-
-
-def _know_compressed_containers() -> None:
-    from fsspec.utils import compressions
-
-    for suffix, compression in _COMPRESSED.items():
-        compressions.setdefault(suffix, compression)
-
-
-def _fetch(url: str, target: Path) -> None:
-    import fsspec
-
-    _know_compressed_containers()
-    try:
-        with fsspec.open(url, "rb") as remote, target.open("wb") as file:
-            copy_limited(remote, file, url)
-    except ObservationError:
-        raise
-    except Exception as error:
-        raise ObservationError(f"{url}: {_fault(error, url)}") from error
-
-
-def _fault(error: BaseException, url: str) -> str:
-    """What kept a file from being reached: what the server answered, or that there was no answer."""
-    container = url.rpartition("::")[2]
-    if isinstance(error, FileNotFoundError) and "::" in url and container.startswith("http"):
-        error = _web_error(container) or error
-    causes: list[Any] = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
-        causes.append(cause)
-    for cause in causes:
-        status = getattr(cause, "status", None)
-        if isinstance(status, int) and status:
-            return f"the server answered {status} ({getattr(cause, 'message', '') or 'no reason given'})"
-    for cause in causes:
-        if isinstance(cause, ConnectionError | TimeoutError) or hasattr(cause, "host"):
-            return f"the server cannot be reached ({cause})"
-    return f"cannot be reached ({type(error).__name__}: {error})"
-
-
-def _web_error(url: str) -> Exception | None:
-    """What a web server says when asked for a file; containers do not pass it on."""
-    import fsspec
-
-    try:
-        filesystem, path = fsspec.core.url_to_fs(url)
-        filesystem.info(path)
-    except Exception as error:  # noqa: BLE001
-        return error
-    return None

@@ -13,6 +13,7 @@ _OPENERS: dict[bytes, Any] = {_GZIP: gzip.open, _BZIP: bz2.open, _XZ: lzma.open}
 _SUFFIXES = {".gz", ".bz2", ".xz"}
 # By the end of the name: a file of these holds others, or is packed as Python cannot unpack.
 _UNKNOWN = (".tar.zst", ".tzst", ".zst", ".tar.lz4", ".tar.z", ".7z", ".rar", ".zarr.tar", ".zarr.tar.gz")
+HEAD_BYTES = 512
 _MAX_UNPACKED = 1 << 29
 _CHUNK = 1 << 20
 
@@ -28,6 +29,31 @@ def refuse_unknown_packing(name: str) -> None:
         raise ObservationError(
             f"{name}: expected files, or zip, tar, gzip, bzip2 or xz, found {suffix}: unpack it first"
         )
+
+
+def content_fault(head: bytes) -> str | None:
+    """Why no file that begins with these bytes is a radar file, None where it may be one."""
+    if not head:
+        return "empty, not a byte in it"
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html")):
+        return "expected a radar file, found a web page"
+    return None
+
+
+def check_content(path: Path, name: str) -> None:
+    """Nothing, for a file that may be a radar file.
+
+    Args:
+        path: of the file.
+        name: how the error calls it.
+
+    Raises:
+        ObservationError: it is empty or a web page.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if fault := content_fault(head):
+        raise ObservationError(f"{name}: {fault}")
 
 
 def is_packed(path: Path) -> bool:
@@ -47,7 +73,7 @@ def unpack(path: Path, folder: Path) -> Path:
     """A packed file unpacked into ``folder``; other files as they are.
 
     Raises:
-        ObservationError: it is damaged, or too large.
+        ObservationError: it is damaged, empty, or too large.
     """
     if not is_packed(path):
         return path
@@ -62,6 +88,7 @@ def unpack(path: Path, folder: Path) -> Path:
         raise
     except Exception as error:  # OSError, EOFError, zlib.error, LZMAError, and what bz2 raises
         raise ObservationError(f"{path}: damaged or cut short ({error})") from error
+    check_content(unpacked, str(path))
     return unpacked
 
 

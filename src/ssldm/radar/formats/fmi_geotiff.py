@@ -13,6 +13,7 @@ from ssldm.radar.formats.fmi_pgm import PRODUCT, RELATION
 from ssldm.radar.formats.geotiff import MAGIC
 from ssldm.radar.formats.geotiff_tags import Statements, statements_of, time_of
 from ssldm.radar.formats.protocol import ReadOptions, check_frame, rate_of_decibel
+from ssldm.radar.formats.stored_codes import check_code, check_factors
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 
@@ -48,8 +49,11 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
         values, bounds, wkt = file.read(1), file.bounds, file.crs.to_wkt()
     relation = options.zr or RELATION
     table = np.arange(256, dtype=np.float64)
-    gain, offset = said.number("gain", default=_GAIN), said.number("offset", default=_OFFSET)
-    nothing = table == said.number("undetect", default=_NO_ECHO)
+    gain, offset = check_factors(said.number("gain", default=_GAIN), said.number("offset", default=_OFFSET))
+    no_echo = said.number("undetect", default=_NO_ECHO)
+    for code in (no_echo, *said.missing_codes()):
+        check_code("undetect or nodata", code, values.dtype)
+    nothing = table == no_echo
     rates = rate_of_decibel(table * gain + offset, nothing, relation)
     rates[np.isin(table, list(said.missing_codes() or {_UNOBSERVED}))] = np.nan
     grid = Grid.from_edges(

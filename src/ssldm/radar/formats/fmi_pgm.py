@@ -1,7 +1,9 @@
 """FMI lowest-level reflectivity composite as PGM."""
 
+import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +27,8 @@ PRODUCT = Product(
 RELATION = ZRRelation(a=223.0, b=1.53)
 _FILE_NAME = re.compile(r"^(?P<time>\d{12})_")
 _PARAMETER, _PROJECTION = "CorrectedReflectivity", "stereographic"
+_PLACE = {"centrallongitude": 1, "centrallatitude": 1, "truelatitude": 1, "bottomleft": 2, "topright": 2}
+_PLACE |= {"metersperpixel_x": 1, "metersperpixel_y": 1}
 _NO_ECHO = -32.0
 _LONGEST_LINE = 1000
 
@@ -39,11 +43,13 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     from PIL import Image
 
     header = _header(path)
-    if (parameter := header.get("param", _PARAMETER)) != _PARAMETER:
+    if (parameter := _last(header, "param") or _PARAMETER) != _PARAMETER:
         raise ObservationError(f"expected {_PARAMETER} as param of the header, found {parameter}")
-    if (projection := header.get("type", "none")) != _PROJECTION:
+    if (projection := _last(header, "type") or "none") != _PROJECTION:
         raise ObservationError(f"expected {_PROJECTION} as type of the header, found {projection}")
-    stamp = header.get("obstime") or parts_of_name(_FILE_NAME, path, "201609281445_fmi….pgm")["time"]
+    for name, count in _PLACE.items():
+        _check_numbers(header, name, count)
+    stamp = _last(header, "obstime") or parts_of_name(_FILE_NAME, path, "201609281445_fmi….pgm")["time"]
     with Image.open(path) as image:
         check_frame(image.size[::-1])
     importer = pysteps_module("io.importers").import_fmi_pgm
@@ -57,11 +63,28 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     )
 
 
-def _header(path: Path) -> dict[str, str]:
-    """The comments after the type of image: the last word of each by its first."""
+def _header(path: Path) -> dict[str, list[str]]:
+    """The comments after the type of image: the other words of each by its first."""
     words = []
     with path.open("rb") as file:
         file.readline()
         while (line := file.readline(_LONGEST_LINE)).startswith(b"#"):
             words.append(line.decode(errors="replace").removeprefix("#").split())
-    return {line[0]: line[-1] for line in words if len(line) > 1}
+    return {line[0]: line[1:] for line in words if len(line) > 1}
+
+
+def _last(header: dict[str, list[str]], name: str) -> str:
+    return header[name][-1] if name in header else ""
+
+
+def _check_numbers(header: dict[str, list[str]], name: str, count: int) -> None:
+    """Refuse a header without so many numbers under a name."""
+    words = header.get(name, [])
+    numbers = []
+    with suppress(ValueError):
+        numbers = [float(word) for word in words]
+    if len(numbers) != count or not all(map(math.isfinite, numbers)):
+        raise ObservationError(
+            f"expected {name} of the header as {'a number' if count == 1 else f'{count} numbers'}, "
+            f"found {' '.join(words) or 'none'}"
+        )

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.radar.formats.geotiff_tags import Statements, period_of, statements_of, time_of
 from ssldm.radar.formats.protocol import ReadOptions, check_frame
+from ssldm.radar.formats.stored_codes import check_code, holds
 from ssldm.radar.from_xarray import observations_of
+from ssldm.radar.reference_system import is_geographic
 from ssldm.radar.units import ZRRelation, quantity_of
 
 NAME = "geotiff"
@@ -113,9 +115,12 @@ def _unit(said: Statements) -> tuple[str, str]:
 def _with_stated_relation(options: ReadOptions, said: Statements) -> ReadOptions:
     if options.zr is not None or not (said.first("zr_a") and said.first("zr_b")):
         return options
-    defaults = ZRRelation()
-    stated = ZRRelation(a=said.number("zr_a", default=defaults.a), b=said.number("zr_b", default=defaults.b))
-    return options.model_copy(update={"zr": stated})
+    a, b = (said.number(name, default=np.nan) for name in ("zr_a", "zr_b"))
+    if not (0.0 < a < np.inf and 0.0 < b < np.inf):
+        raise ObservationError(
+            f"expected two positive numbers a, b of Z = a R^b as tags zr_a and zr_b, found {a:g} and {b:g}"
+        )
+    return options.model_copy(update={"zr": ZRRelation(a=a, b=b)})
 
 
 def _values(file: Any, band: int, said: Statements) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -127,9 +132,14 @@ def _values(file: Any, band: int, said: Statements) -> tuple[NDArray[Any], NDArr
         raise ObservationError(f"expected numbers, found {stored.dtype}")
     missing = np.zeros(stored.shape, bool)
     for code in said.missing_codes():
-        missing |= _is(stored, code)
+        check_code("nodata or a fill value", code, stored.dtype)
+        missing |= holds(stored, code)
     undetect = said.first("undetect")
-    dry = _is(stored, said.number("undetect", default=np.nan)) if undetect else np.zeros(stored.shape, bool)
+    dry = np.zeros(stored.shape, bool)
+    if undetect:
+        code = said.number("undetect", default=np.nan)
+        check_code("the tag undetect", code, stored.dtype)
+        dry = holds(stored, code)
     if (missing & dry).any():
         raise ObservationError(
             f"expected codes of their own for nodata and undetect, found {undetect} for both: "
@@ -143,23 +153,18 @@ def _values(file: Any, band: int, said: Statements) -> tuple[NDArray[Any], NDArr
     return values, dry & ~missing
 
 
-def _is(stored: NDArray[Any], code: float) -> NDArray[np.bool_]:
-    if np.isnan(code):
-        return np.isnan(stored) if stored.dtype.kind == "f" else np.zeros(stored.shape, bool)
-    return np.asarray(stored == (stored.dtype.type(code) if stored.dtype.kind == "f" else code))
-
-
 def _axes(file: Any) -> tuple[list[tuple[xr.DataArray, bool]], str | None]:
     """The axes y and x, each with whether the file runs it the other way, and the projection of metres."""
     transform, crs = file.transform, file.crs
     if crs is None or transform.is_identity:
         raise ObservationError("expected a georeferenced image, found one without projection or place")
+    geographic = is_geographic(str(crs.to_wkt()))
     if transform.b != 0.0 or transform.d != 0.0:
         raise ObservationError("expected rows that run east and columns that run north, found a turned image")
     height, width = file.shape
     y = transform.f + transform.e * (np.arange(height) + 0.5)
     x = transform.c + transform.a * (np.arange(width) + 0.5)
-    if crs.is_geographic:
+    if geographic:
         names = ("latitude", "longitude")
         attributes = [
             {"standard_name": name, "units": units}

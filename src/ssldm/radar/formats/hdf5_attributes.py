@@ -1,5 +1,6 @@
 """Attributes of HDF5 groups: a missing one is named, and one value is one value however it is stored."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,16 @@ class Attributes:
             raise ObservationError(
                 f"expected a number as {self._named(name)}, found {text(value)!r}"
             ) from error
+
+    def finite(self, name: str) -> float:
+        """An attribute as a number that is neither NaN nor infinite.
+
+        Raises:
+            ObservationError: it is no such number.
+        """
+        if not math.isfinite(number := self.number(name)):
+            raise ObservationError(f"expected a finite number as {self._named(name)}, found {number:g}")
+        return number
 
     def _value(self, name: str) -> Any:
         if name not in self.values:

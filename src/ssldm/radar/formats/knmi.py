@@ -14,9 +14,11 @@ import xarray as xr
 from ssldm.errors import ObservationError
 from ssldm.radar.formats.hdf5_attributes import Attributes, attributes_of
 from ssldm.radar.formats.knmi_images import Image, rates_of_codes, the_image
-from ssldm.radar.formats.protocol import HDF5, Product, ReadOptions, check_frame
-from ssldm.radar.grid import Grid, in_metres
+from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, is_hdf5
+from ssldm.radar.grid import Grid
+from ssldm.radar.grid import in_metres as kilometres_in_metres
 from ssldm.radar.observations import observations
+from ssldm.radar.reference_system import LEAST_PIXEL_METRES, in_metres, is_geographic
 from ssldm.radar.units import ZRRelation
 
 NAME = "knmi"
@@ -38,11 +40,12 @@ _WRONG_PROJECTION = "+proj=stere +lat_0=90 +lon_0=0 +lat_ts=60 +a=6378.14 +b=635
 _RIGHT_PROJECTION = "+proj=stere +lat_0=90 +lon_0=0.0 +lat_ts=60.0 +a=6378137 +b=6356752 +x_0=0 +y_0=0"
 # An ellipsoid smaller than this is given in kilometres.
 _LEAST_AXIS_METRES = 100_000.0
+_METRES = {"M": 1.0, "KM": 1000.0}
 
 
 def recognise(path: Path, head: bytes) -> bool:
     """HDF5 with KNMI's `geographic` group."""
-    if not head.startswith(HDF5):
+    if not is_hdf5(path, head):
         return False
     import h5py
 
@@ -112,17 +115,34 @@ def _time(attributes: Attributes, name: str) -> datetime:
 
 
 def _grid(file: Any, shape: tuple[int, int]) -> Grid:
-    """The grid of KNMI's `geographic` group, whose lengths may be in kilometres."""
+    """The grid of KNMI's `geographic` group, whose lengths may be in kilometres.
+
+    Raises:
+        ObservationError: lengths that are none, a size of the image other than that stated, or a projection
+            of other lengths.
+    """
     geographic = attributes_of(file, "geographic")
     keys = ("geo_column_offset", "geo_row_offset", "geo_pixel_size_x", "geo_pixel_size_y")
-    column, row, dx, dy = (geographic.number(key) for key in keys)
+    column, row, dx, dy = (geographic.finite(key) for key in keys)
+    for key, size in (("geo_number_rows", shape[0]), ("geo_number_columns", shape[1])):
+        if key in geographic and geographic.number(key) != size:
+            raise ObservationError(
+                f"expected the size that geographic/{key} gives, {geographic.number(key):g}, "
+                f"found {shape[0]}×{shape[1]}"
+            )
     projection = attributes_of(file, "geographic/map_projection").text("projection_proj4_params")
     if projection == _WRONG_PROJECTION:
         projection, scale = _RIGHT_PROJECTION, 1.0
         column, row, dx, dy = 0.0, 3650.0, 1000.0, -1000.0
     else:
-        scale = 1.0 if geographic.text("geo_dim_pixel").split(",", maxsplit=1)[0] == "M" else 1000.0
+        scale = _metres(geographic.text("geo_dim_pixel"))
         projection = _metric(projection)
+    for key, length in zip(keys[2:], (dx, abs(dy)), strict=True):
+        if length * scale < LEAST_PIXEL_METRES:
+            raise ObservationError(
+                f"expected pixels of at least {LEAST_PIXEL_METRES:g} m, "
+                f"found {length * scale:g} m as geographic/{key}"
+            )
     west, north = column * dx * scale, row * dy * scale
     return Grid.from_edges(
         shape,
@@ -134,8 +154,19 @@ def _grid(file: Any, shape: tuple[int, int]) -> Grid:
     )
 
 
+def _metres(units: str) -> float:
+    """How many metres a unit of both axes is, of units like KM,KM."""
+    names = {name.strip().upper() for name in units.split(",")}
+    if len(names) != 1 or not names <= set(_METRES):
+        raise ObservationError(f"expected KM,KM or M,M as geographic/geo_dim_pixel, found {units!r}")
+    return _METRES[names.pop()]
+
+
 def _metric(projection: str) -> str:
     """The projection in metres, whether the file gives its ellipsoid or its coordinates in kilometres."""
-    projection = projection.replace("+units=km", "+units=m")
     axis = re.search(r"\+a=([\d.]+)", projection)
-    return in_metres(projection) if axis and float(axis[1]) < _LEAST_AXIS_METRES else projection
+    if axis and float(axis[1]) < _LEAST_AXIS_METRES:
+        projection = kilometres_in_metres(projection)
+    if is_geographic(projection):
+        raise ObservationError(f"expected a map projection, found degrees: {projection}")
+    return in_metres(projection)[0]

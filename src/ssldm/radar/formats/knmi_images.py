@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.radar.formats.hdf5_attributes import Attributes, attributes_of
 from ssldm.radar.formats.protocol import rate_of_decibel
+from ssldm.radar.formats.stored_codes import check_code
 from ssldm.radar.units import ZRRelation, rate_of_accumulation
 
 Kind = Literal["amount", "rate", "reflectivity"]
@@ -24,6 +25,10 @@ _UNITS: dict[str, Kind] = {
     "MM/HOUR": "rate",
     "DBZ": "reflectivity",
 }
+_RAIN = {"PRECIPITATION", "PRECIP", "RAINFALL", "RAIN"}
+_OF_AMOUNTS = {"ACCUMULATED", "ACCUMULATION", "AMOUNT", "SUM"}
+# What is said of rain without being how much there is.
+_NOT_THE_VALUE = {"TYPE", "QUALITY", "PROBABILITY", "ERROR", "UNCERTAINTY", "INDEX", "FLAG", "FLAGS", "MASK"}
 _NUMBER = r"[+-]?\s*(?:\d+\.?\d*|\.\d+)(?:E[+-]?\d+)?"
 _FORMULA = re.compile(
     rf"GEO\s*=\s*(?P<slope>{_NUMBER})\s*\*\s*PV\s*(?:(?P<sign>[+-])\s*(?P<offset>{_NUMBER}))?", re.IGNORECASE
@@ -95,9 +100,12 @@ def _kind(parameter: str) -> Kind | None:
     found = _PARAMETER.fullmatch(parameter.upper().replace(" ", ""))
     name, unit = (found["name"], found["unit"]) if found else ("", None)
     kind: Kind
-    if "REFLECTIVITY" in name:
+    words = set(name.split("_"))
+    if words & _NOT_THE_VALUE:
+        return None
+    if "REFLECTIVITY" in words:
         kind = "reflectivity"
-    elif "PRECIP" in name or "RAIN" in name:
+    elif words & _RAIN and (unit is not None or not words - _RAIN - _OF_AMOUNTS):
         kind = "rate" if _UNITS.get(unit or "MM") == "rate" else "amount"
     else:
         return None
@@ -125,7 +133,8 @@ def rates_of_codes(image: Image, relation: ZRRelation | None, minutes: float | N
         minutes: the period of an amount.
 
     Raises:
-        ObservationError: a calibration that is not understood, or missing where nothing is usual.
+        ObservationError: a calibration that is not understood, or missing where nothing is usual; a code that
+            the image cannot hold.
     """
     largest = np.iinfo(image.stored.dtype).max
     codes = np.arange(largest + 1)
@@ -137,15 +146,23 @@ def rates_of_codes(image: Image, relation: ZRRelation | None, minutes: float | N
     else:
         rates = values.astype(np.float32)
     missing, outside = (
-        int(image.calibration.number(name)) if name in image.calibration else None
-        for name in ("calibration_missing_data", "calibration_out_of_image")
+        _code(image, name) for name in ("calibration_missing_data", "calibration_out_of_image")
     )
     if image.kind == "reflectivity" and missing == _NO_ECHO:
         missing = None
     for code in (missing, largest if outside is None else outside):
-        if code is not None and 0 <= code <= largest:
+        if code is not None:
             rates[code] = np.nan
     return rates
+
+
+def _code(image: Image, name: str) -> int | None:
+    """The code that the calibration gives a name, None where it does not."""
+    if name not in image.calibration:
+        return None
+    code = image.calibration.finite(name)
+    check_code(f"{image.name}/calibration/{name}", code, image.stored.dtype)
+    return int(code)
 
 
 def _calibrated(image: Image, codes: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -165,6 +182,8 @@ def _calibrated(image: Image, codes: NDArray[np.int64]) -> NDArray[np.float64]:
     if found is None:
         raise ObservationError(f"expected a calibration like GEO=0.01*PV+0.0, found {formula!r}")
     slope, offset = (Fraction((found[part] or "0").replace(" ", "")) for part in ("slope", "offset"))
+    if slope <= 0:
+        raise ObservationError(f"expected a calibration that rises with the code, found {formula!r}")
     # As a ratio, for hundredths of a code to be what dividing by a hundred gives.
     scaled = codes * float(slope.numerator) / float(slope.denominator)
     return np.asarray(scaled - float(offset) if found["sign"] == "-" else scaled + float(offset))

@@ -19,12 +19,18 @@ PRODUCT = Product(
     "NOAA MRMS PrecipRate", "NOAA National Severe Storms Laboratory", "CC-PDDC", "US-NOAA-rainfall_rate"
 )
 _PRECIP_RATE = ("209", "6", "1")
+# Of the World Meteorological Organization: number, kind, centre and time of what follows.
+_LONGEST_BULLETIN = 72
 _ONE_AT_A_TIME = Lock()
 
 
-def recognise(_: Path, head: bytes) -> bool:
-    """A GRIB message, second edition."""
-    return head.startswith(b"GRIB") and head[7:8] == b"\x02"
+def recognise(path: Path, head: bytes) -> bool:
+    """A GRIB message, second edition, perhaps behind the header of a bulletin."""
+    if b"GRIB" not in head:
+        with path.open("rb") as file:
+            head = file.read(_LONGEST_BULLETIN)
+    message = head[head.find(b"GRIB") :]
+    return message.startswith(b"GRIB") and message[7:8] == b"\x02"
 
 
 def read(path: Path, _: ReadOptions) -> Iterator[xr.DataArray]:

@@ -4,13 +4,16 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ssldm.errors import ObservationError
 from ssldm.radar.formats.hdf5_attributes import Attributes, attributes_of
 
 _QUANTITIES = ("RATE", "ACRR", "DBZH")
+# The time of a file may be when a scan began, which may take this long; that of an amount is its end.
+_LATEST_START, _LATEST_END = timedelta(minutes=2), timedelta(minutes=10)
+_ROUNDED = timedelta(seconds=59)
 _PATTERNS = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M"}
 
 
@@ -54,6 +57,7 @@ def frames(file: Any, nominal: datetime) -> Iterator[tuple[Field, datetime]]:
         raise ObservationError(f"expected one of {', '.join(_QUANTITIES)}, found {found}")
     chosen = [field for field in fields if field.quantity == quantity]
     if len(chosen) == 1:
+        _check_observed(chosen[0], nominal)
         yield chosen[0], nominal
         return
     if not _are_a_series(chosen):
@@ -67,6 +71,25 @@ def frames(file: Any, nominal: datetime) -> Iterator[tuple[Field, datetime]]:
             f"found {quantity} until {max(ends)}: a forecast"
         )
     yield from sorted(zip(chosen, ends, strict=True), key=lambda frame: frame[1])
+
+
+def _check_observed(field: Field, nominal: datetime) -> None:
+    """Refuse a field that begins or ends later than a scan that the file's time names could.
+
+    Raises:
+        ObservationError: it does.
+    """
+    amount = field.quantity == "ACRR"
+    for name, allowed in (("start", _LATEST_START), ("end", timedelta() if amount else _LATEST_END)):
+        names = f"{name}date", f"{name}time"
+        if not all(part in field.what and field.what.text(part) for part in names):
+            continue
+        time = odim_time(field.what, *names)
+        if time > nominal + allowed + _ROUNDED:
+            raise ObservationError(
+                f"expected an observation of {nominal}, the file's what/date and what/time, "
+                f"found {field.quantity} with the {name} {time} in {field.name}: a forecast"
+            )
 
 
 def _fields(file: Any) -> Iterator[Field]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,6 +125,21 @@ def limited(data: xr.DataArray, options: ReadOptions) -> xr.DataArray:
     else:
         data = data.where((data >= -ROUNDING) & (data <= options.max_rate)).clip(min=0.0)
     return data.assign_attrs({"max_rate": options.max_rate, _LIMITED: _LIMITED_TEXT})
+
+
+def is_hdf5(path: Path, head: bytes) -> bool:
+    """Whether a file is HDF5, which may begin with a block of another kind of 512, 1024, 2048… bytes."""
+    if head.startswith(HDF5):
+        return True
+    with path.open("rb") as file:
+        size = file.seek(0, SEEK_END)
+        place = 512
+        while place < size:
+            file.seek(place)
+            if file.read(len(HDF5)) == HDF5:
+                return True
+            place *= 2
+    return False
 
 
 def one_value(value: Any) -> Any:

@@ -59,7 +59,11 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
         reflectivity = values / 2.0 - 32.5
         rate: FloatArray = rate_of_decibel(reflectivity, reflectivity <= _NO_ECHO, relation)
     else:
-        minutes = header["intervalseconds"] / 60.0
+        minutes = (header.get("intervalseconds") or 0) / 60.0
+        if minutes <= 0.0:
+            raise ObservationError(
+                f"expected a positive interval as INT of the header, found {minutes:g} min"
+            )
         rate = rate_of_accumulation(values, minutes)
         extra = {"accumulation_minutes": minutes}
     on_ellipsoid = header.get("formatversion", 0) >= _FIRST_VERSION_ON_ELLIPSOID

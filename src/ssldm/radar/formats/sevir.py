@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
-from ssldm.radar.formats.protocol import HDF5, Product, ReadOptions, check_frame, text
+from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, is_hdf5, text
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.units import ZRRelation
@@ -27,7 +27,7 @@ DEPTH = 3000.0
 
 def recognise(path: Path, head: bytes) -> bool:
     """HDF5 with events and their identifiers."""
-    if not head.startswith(HDF5):
+    if not is_hdf5(path, head):
         return False
     import h5py
 
