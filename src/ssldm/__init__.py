@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wrapt import register_post_import_hook
+from ssldm import accessor_hook as _accessor_hook  # noqa: F401
 
 if TYPE_CHECKING:
     from ssldm.nowcast.dataset import open_nowcast, write_nowcast
@@ -31,7 +31,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-# `forecast.ssldm` needs xarray, whose import takes longer than all of `ssldm --help`.
-register_post_import_hook(lambda _: import_module("ssldm.nowcast.accessor"), "xarray")

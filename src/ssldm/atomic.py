@@ -17,9 +17,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
+from time import sleep
 
 from ssldm.errors import OutputError
 from ssldm.paths import kind_of
+
+_ATTEMPTS, _PAUSE_SECONDS = 50, 0.05
 
 
 def check_output(path: Path) -> None:
@@ -92,7 +95,16 @@ def replacing_folder(path: Path, replaceable: Callable[[Path], bool]) -> Iterato
         while not _takes_place(aside, _end_of_links(path), path, replaceable):
             pass  # another writer was quicker with its own, which now goes the same way
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder that threads of a library may still write to, after an error in another of them."""
+    for _ in range(_ATTEMPTS):
+        if not folder.exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        sleep(_PAUSE_SECONDS)
 
 
 def _takes_place(aside: Path, target: Path, path: Path, replaceable: Callable[[Path], bool]) -> bool:

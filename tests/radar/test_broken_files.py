@@ -14,7 +14,7 @@ from ssldm.radar.open import open_radar
 
 _COUNT = 100
 _SECONDS = 10.0
-_KIBIBYTES = 2 << 20
+_MORE_KIBIBYTES = 3 << 19
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -53,6 +53,8 @@ def test_a_hundred_broken_files(tmp_path: Path, capfd: pytest.CaptureFixture[str
     broken = [*false, *mutants(whole, tmp_path / "mutants", _COUNT - len(false))]
     assert len(broken) == _COUNT
     capfd.readouterr()
+    # A forked process begins with all that its parent has, and other tests have had children, too.
+    held = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     for path in broken:
         assert path.name in run(capfd, "archive", "build", path, new)
         assert "existing.zarr" in run(capfd, "archive", "build", path, existing)
@@ -62,4 +64,4 @@ def test_a_hundred_broken_files(tmp_path: Path, capfd: pytest.CaptureFixture[str
         run(capfd, "nowcast", path, "--out", tmp_path / "n.nc")
     assert digest(existing) == before
     assert not (tmp_path / "n.nc").exists()
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < _KIBIBYTES
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < held + _MORE_KIBIBYTES
