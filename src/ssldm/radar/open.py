@@ -1,5 +1,6 @@
 """`open_radar`: files of a radar product as observations."""
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -67,7 +68,7 @@ def open_radar(
         from ssldm.radar.from_xarray import observations_of
 
         return without_overlap(limited(observations_of(source, options), options))
-    if isinstance(source, bytes) or not isinstance(source, str | Path | Sequence):
+    if isinstance(source, bytes) or not isinstance(source, str | os.PathLike | Sequence):
         raise ConfigurationError(
             f"expected a path, a pattern, a URL, a list of these or an xarray object, found {source!r}"
         )
