@@ -1,7 +1,9 @@
 """Arguments that are checked before anything is computed."""
 
+import math
 from collections.abc import Sequence
 from operator import index
+from typing import SupportsFloat
 
 from ssldm.errors import ConfigurationError
 
@@ -18,6 +20,18 @@ def whole_number(name: str, value: object, least: int, most: int) -> int:
         number = None
     if isinstance(value, bool) or number is None or not least <= number <= most:
         raise ConfigurationError(f"expected {name} as a whole number from {least} to {most}, found {value!r}")
+    return number
+
+
+def positive(name: str, value: object) -> float:
+    """A positive, finite number.
+
+    Raises:
+        ConfigurationError: something else.
+    """
+    number = float(value) if isinstance(value, SupportsFloat) and not isinstance(value, bool) else math.nan
+    if not 0.0 < number < math.inf:
+        raise ConfigurationError(f"expected {name} as a positive number, found {value!r}")
     return number
 
 

@@ -270,13 +270,15 @@ def test_input_that_cannot_be_forecast_is_refused(nowcaster: Nowcaster, storm: x
         *(("steps", value) for value in (0, 1001, 1.5, None)),
         *(("seed", value) for value in (-1, None, 0.5, "0", 2**70, 2**43)),
         *(("sampler", value) for value in ("magic", None, 3)),
+        *(("lead time", value) for value in (80, "10", "", "0min", "soon")),
+        ("on_start", None),
     ],
 )
 def test_arguments_out_of_their_bounds_are_refused_before_anything_is_read(
     nowcaster: Nowcaster, name: str, wrong: object
 ) -> None:
     with pytest.raises(ConfigurationError, match=name) as refused:
-        nowcaster.nowcast(None, **{name: wrong})  # type: ignore[arg-type]
+        nowcaster.nowcast(None, **{name.replace(" ", "_"): wrong})  # type: ignore[arg-type]
     assert repr(wrong) in str(refused.value)
 
 

@@ -169,3 +169,18 @@ def test_observations_that_are_none_are_refused(storm: xr.DataArray) -> None:
     ):
         with pytest.raises(ObservationError, match=named):
             latest_context(wrong, 4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"frames": value} for value in (0, -1, 2.5, None)),
+        *({"shape": value} for value in (4, (0, 4), (4,), None)),
+        *({"seed": value} for value in (-1, None, "1")),
+        *({"step_minutes": value} for value in (0, "a", np.nan, 0.001)),
+        *({"pixel_size": value} for value in (0, -1.0, None)),
+    ],
+)
+def test_storms_that_cannot_be_are_refused_at_once(arguments: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError, match="expected"):
+        simulate(**{"frames": 3, "shape": (32, 32)} | arguments)  # type: ignore[arg-type]

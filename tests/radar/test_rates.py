@@ -175,3 +175,10 @@ def test_groups_of_zarr_are_found_however_deep(tmp_path: object) -> None:
     data = array(3.0, "mm h-1").to_dataset(name="rain_rate")
     data.to_zarr(f"{tmp_path}/a.zarr", group="radar/composite")
     np.testing.assert_array_equal(open_radar(f"{tmp_path}/a.zarr").values, 3.0)
+
+
+@pytest.mark.parametrize("name", ["gif", "", 3])
+def test_formats_that_are_none_are_refused_whatever_the_source(name: object) -> None:
+    for source in ("nowhere", array(1.0, "mm h-1")):
+        with pytest.raises(ConfigurationError, match="one of the formats"):
+            open_radar(source, format=name)  # type: ignore[arg-type]

@@ -28,8 +28,7 @@ from ssldm.nowcast.weights_folder import (
     weights_hash,
     write_weights,
 )
-from ssldm.radar.context import Duration, Time, duration_of, latest_context
-from ssldm.radar.formats.protocol import ReadOptions
+from ssldm.radar.context import Duration, Time, duration_of, latest_context, most_believed
 from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.speckle import remove_speckle
@@ -138,6 +137,8 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         seed = whole_number("seed", seed, 0, MOST_SEED)
         one_of("sampler", sampler, get_args(SamplerName))
         length = None if lead_time is None else lead_time_of(lead_time)
+        if not callable(on_start):
+            raise ConfigurationError(f"expected a function as on_start, found {on_start!r}")
         context = latest_context(
             observations,
             self.config.context_frames,
@@ -151,7 +152,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         values = remove_speckle(context.values)
         speckle = np.nan_to_num(context.values[-1] - values[-1])
         moved = extrapolate(values, frames)
-        highest = np.float32(context.attrs.get("max_rate", ReadOptions().max_rate))
+        highest = np.float32(most_believed(context))
         with torch.inference_mode():
             ensemble = EnsembleSampler(self.model, values, moved, speckle)
             advance = on_start(ensemble.calls(members, steps))
@@ -180,8 +181,8 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         if not float(frames).is_integer() or not 1 <= frames <= self.config.lead_frames:
             longest = pd.Timedelta(step * self.config.lead_frames)
             raise ArgumentError(
-                f"expected a lead time in steps of {_minutes(step)} min up to {_minutes(longest)} min, "
-                f"found {_minutes(lead_time):g}"
+                f"expected a lead time in steps of {_minutes(step):g} min up to {_minutes(longest):g} min, "
+                f"found {_minutes(lead_time):g} min"
             )
         return int(frames)
 
@@ -217,7 +218,13 @@ def _minutes(step: np.timedelta64 | pd.Timedelta) -> float:
 
 
 def resolve_device(device: Device) -> str:
-    """What "auto" means on this machine."""
+    """What "auto" means on this machine.
+
+    Raises:
+        MissingModelError: no name of a device.
+    """
+    if not isinstance(device, str):
+        raise MissingModelError(f"expected a device (auto, cpu, cuda, …), found {device!r}")
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.checks import whole_number
+from ssldm.checks import positive, whole_number
 from ssldm.errors import ConfigurationError, InputRepaired, NoDataError, ObservationError
 from ssldm.radar.formats.protocol import ROUNDING, ReadOptions
 from ssldm.radar.motion import estimate_motion, extrapolate
@@ -165,7 +165,7 @@ def _checked(context: xr.DataArray) -> xr.DataArray:
     values = context.values.astype(np.float32)
     if (lowest := float(np.nanmin(values, initial=0.0))) < -ROUNDING:
         raise ObservationError(f"expected rain rates of at least 0 mm/h, found {lowest:g}")
-    highest = float(context.attrs.get("max_rate", ReadOptions().max_rate))
+    highest = most_believed(context)
     if beyond := int((values > highest).sum()):
         warnings.warn(
             f"{beyond} rates above {highest:g} mm/h count as unobserved", InputRepaired, stacklevel=2
@@ -184,6 +184,11 @@ def _checked(context: xr.DataArray) -> xr.DataArray:
         files = ", ".join(dict.fromkeys(map(str, checked[SOURCE_FILE].values)))
         checked = checked.drop_vars(SOURCE_FILE).assign_attrs(source_files=files)
     return checked
+
+
+def most_believed(observations: xr.DataArray) -> float:
+    """The rate in mm/h above which none is believed: what observations were read with, else the usual."""
+    return positive("max_rate", observations.attrs.get("max_rate", ReadOptions().max_rate))
 
 
 def _time(value: Time) -> np.datetime64:
@@ -211,7 +216,9 @@ def duration_of(value: Duration) -> np.timedelta64:
         ConfigurationError: something else.
     """
     fault = f"expected a duration like 10min, found {value!r}"
-    if not isinstance(value, str | np.timedelta64 | timedelta):
+    # A number without a unit would be one of nanoseconds.
+    bare = isinstance(value, str) and value.strip().replace(".", "", 1).isdigit()
+    if bare or not isinstance(value, str | np.timedelta64 | timedelta):
         raise ConfigurationError(fault)
     try:
         duration = pd.Timedelta(value).as_unit("ns")

@@ -64,6 +64,7 @@ def open_radar(
         ConfigurationError: no such format.
     """
     options = read_options(zr, max_rate)
+    _check_format(format)
     if isinstance(source, xr.DataArray | xr.Dataset):
         from ssldm.radar.from_xarray import observations_of
 
@@ -170,8 +171,7 @@ def recognise(path: Path, name: str | None = None) -> RadarFormat:
         ConfigurationError: a name that is none of them.
     """
     if name is not None:
-        if name not in FORMATS:
-            raise ConfigurationError(f"expected one of the formats {', '.join(FORMATS)}, found {name!r}")
+        _check_format(name)
         return _format(name)
     if path.is_dir():
         return _format("cf")
@@ -184,6 +184,11 @@ def recognise(path: Path, name: str | None = None) -> RadarFormat:
         except Exception as error:
             raise ObservationError(f"{path}: damaged or cut short ({_first_line(error)})") from error
     raise ObservationError(f"{path}: expected one of the formats {', '.join(FORMATS)}, found none of them")
+
+
+def _check_format(name: str | None) -> None:
+    if name is not None and name not in FORMATS:
+        raise ConfigurationError(f"expected one of the formats {', '.join(FORMATS)}, found {name!r}")
 
 
 def _format(name: str) -> RadarFormat:

@@ -1,12 +1,17 @@
 """A simulated storm: a stochastic rain field that is advected, grows and decays."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ssldm.checks import positive, whole_number
 from ssldm.config import Config
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
+
+_MOST = 1 << 16
 
 
 class StormConfig(Config):
@@ -55,8 +60,17 @@ def simulate(
         step_minutes: time between frames.
         pixel_size: in metres.
         config: the storm's character.
+
+    Raises:
+        ConfigurationError: arguments out of their bounds.
     """
     config = config or StormConfig()
+    frames = whole_number("frames", frames, 1, _MOST)
+    sides = shape if isinstance(shape, Sequence) and len(shape) == 2 else (None, None)
+    shape = (whole_number("rows", sides[0], 1, _MOST), whole_number("columns", sides[1], 1, _MOST))
+    seed = whole_number("seed", seed, 0, 2**63 - 1)
+    pixel_size = positive("pixel_size", pixel_size)
+    seconds = whole_number("seconds a step", round(60 * positive("step_minutes", step_minutes)), 1, 86_400)
     rng = np.random.default_rng(seed)
     # A margin keeps the periodic domain's far side from re-entering the picture.
     margin = int(np.ceil(frames * max(map(abs, config.wind)))) + 16
@@ -82,7 +96,7 @@ def simulate(
         rates.append(_rain_rate((field - mean) / deviation + swell, config))
         spectrum = drift * (memory * spectrum + np.sqrt(1.0 - memory**2) * innovation())
     start = np.datetime64("2000-01-01T00:00", "ns")
-    step = np.timedelta64(round(step_minutes * 60), "s")
+    step = np.timedelta64(seconds, "s")
     grid = Grid.from_edges(
         shape, west=0.0, east=shape[1] * pixel_size, south=0.0, north=shape[0] * pixel_size, crs=None
     )
