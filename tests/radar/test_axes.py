@@ -107,6 +107,18 @@ def test_degrees_beside_a_geographic_projection_are_degrees() -> None:
         open_radar(data.assign_coords(y=("y", lat, METRES)))
 
 
+@pytest.mark.parametrize("plural", ["degree", "degrees", "Degrees"])
+@pytest.mark.parametrize("north", ["_north", "_N", "N", " north", ""])
+def test_degrees_may_be_written_in_every_way_of_cf(plural: str, north: str) -> None:
+    lat, lon = 50.0 - 0.01 * np.arange(5), 8.0 + 0.01 * np.arange(6)
+    east = north.replace("north", "east").replace("N", "E")
+    data = rain(None, None).rename(y="lat", x="lon")
+    data = data.assign_coords(
+        lat=("lat", lat, {"units": f"{plural}{north}"}), lon=("lon", lon, {"units": f"{plural}{east}"})
+    )
+    assert place(open_radar(data)) == pytest.approx((lon[2], lat[1]), abs=1e-6)
+
+
 @pytest.mark.parametrize("first", [179.97, 359.97, -0.03, -180.03, 8.0])
 @pytest.mark.parametrize("turns", ["0 to 360", "-180 to 180", "as they come"])
 def test_longitudes_may_cross_0_and_180(first: float, turns: str) -> None:

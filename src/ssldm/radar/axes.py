@@ -1,5 +1,6 @@
 """Where the pixels of an xarray object are: its axes and projection, checked and brought to metres."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,13 @@ from ssldm.radar.reference_system import LEAST_PIXEL_METRES, in_metres, is_geogr
 
 _METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1e3}
 _METRES |= {f"kilo{name}": 1e3 for name in ("metre", "metres", "meter", "meters")}
-_DEGREES = {"degree", "degrees", "deg"}
-_DEGREES |= {f"degree{s}{mark}{side}" for s in ("", "s") for mark in ("_", "") for side in "NEWS"}
-_DEGREES |= {f"degrees_{side}" for side in ("north", "east", "west", "south")}
+_ANGLES = {"degree", "degrees", "deg"}
+# In lower case; CF takes degree_north, degrees_N, degreeN and more for one, and none for south or west.
+_DEGREES_OF_WAY = {
+    way: {f"degree{s}{mark}{side}" for s in ("", "s") for mark in ("_", "") for side in sides}
+    for way, sides in (("y", ("n", "north")), ("x", ("e", "east")))
+}
+_DEGREES = _ANGLES | _DEGREES_OF_WAY["y"] | _DEGREES_OF_WAY["x"]
 _LATITUDE, _LONGITUDE = {"latitude", "lat"}, {"longitude", "lon"}
 _NAMES_OF_WAY = {
     "y": _LATITUDE | {"y", "northing", "row", "rows", "south_north", "nlat", "ny", "yc"},
@@ -42,18 +47,20 @@ def in_order(dataset: xr.Dataset, first: str, second: str) -> tuple[str, str]:
 def _way(dataset: xr.Dataset, dim: str) -> str | None:
     """Whether a dimension is "y" or "x": by standard name, axis, units or name; None where nothing tells."""
     attributes = dataset[dim].attrs if dim in dataset.variables else {}
-    standard, units = str(attributes.get("standard_name", "")), str(attributes.get("units", ""))
+    standard, units = str(attributes.get("standard_name", "")), _degrees_of(attributes)
     axis = str(attributes.get("axis", "")).lower()
     for way, angle in (("y", "latitude"), ("x", "longitude")):
         if standard in {f"projection_{way}_coordinate", angle, f"grid_{angle}"}:
             return way
     if not standard and axis in {"x", "y"}:
         return axis
-    if units in _DEGREES and units[-1] in "NEWS":
-        return "y" if units[-1] in "NS" else "x"
-    if units.startswith("degree") and units.endswith(("north", "south", "east", "west")):
-        return "y" if units.endswith(("north", "south")) else "x"
-    return next((way for way, names in _NAMES_OF_WAY.items() if dim.lower() in names), None)
+    of_units = next((way for way, names in _DEGREES_OF_WAY.items() if units in names), None)
+    return of_units or next((way for way, names in _NAMES_OF_WAY.items() if dim.lower() in names), None)
+
+
+def _degrees_of(attributes: Mapping[str, Any]) -> str:
+    """Units as they stand among `_DEGREES`; plain degrees where there are none."""
+    return str(attributes.get("units", "degrees")).strip().lower().replace(" ", "_")
 
 
 def placement(data: xr.DataArray, dataset: xr.Dataset, y: str, x: str) -> Placement:
@@ -77,7 +84,7 @@ def placement(data: xr.DataArray, dataset: xr.Dataset, y: str, x: str) -> Placem
     if missing or (index and _positions(dataset, (y, x)) is not None):
         return _from_positions(dataset, crs, (y, x))
     if degrees:
-        found = {str(dataset[dim].attrs.get("units", "degrees")) for dim in (y, x)} - _DEGREES
+        found = {_degrees_of(dataset[dim].attrs) for dim in (y, x)} - _DEGREES
         if found or index:
             what = ", ".join(found) or "numbers of pixels"
             raise ObservationError(
@@ -132,10 +139,10 @@ def _is_geographic(dataset: xr.Dataset, dim: str, way: str) -> bool:
     if dim not in dataset.variables:
         return False
     attributes, names = dataset[dim].attrs, _LATITUDE if way == "y" else _LONGITUDE
-    units = str(attributes.get("units", "degrees"))
+    units = _degrees_of(attributes)
     if units not in _DEGREES:
         return False
-    told = units not in {"degree", "degrees", "deg"} and "standard_name" not in attributes
+    told = units not in _ANGLES and "standard_name" not in attributes
     return told or attributes.get("standard_name") in names or dim.lower() in names
 
 
