@@ -18,6 +18,7 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
 from time import sleep
+from typing import Protocol
 
 from ssldm.errors import OutputError
 from ssldm.paths import kind_of
@@ -96,6 +97,26 @@ def replacing_folder(path: Path, replaceable: Callable[[Path], bool]) -> Iterato
             pass  # another writer was quicker with its own, which now goes the same way
     finally:
         _remove(aside)
+
+
+class KeepsError(Protocol):
+    """What keeps its first failure to write for later."""
+
+    error: OSError | None
+
+
+@contextmanager
+def raising_kept(output: KeepsError, path: Path) -> Iterator[None]:
+    """Raise at the end what an output has kept, naming ``path``, whatever else went wrong because of it.
+
+    Raises:
+        OSError: the first failure to write.
+    """
+    try:
+        yield
+    finally:
+        if output.error is not None:
+            raise OSError(output.error.errno, output.error.strerror, str(path)) from output.error
 
 
 def _remove(folder: Path) -> None:

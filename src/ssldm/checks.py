@@ -39,8 +39,13 @@ def one_of(name: str, value: object, choices: Sequence[str]) -> str:
     """One of some words.
 
     Raises:
-        ConfigurationError: something else.
+        ConfigurationError: something else; of a word, the nearest choice is named.
     """
-    if isinstance(value, str) and value in choices:
-        return value
-    raise ConfigurationError(f"expected a {name} ({', '.join(choices)}), found {value!r}")
+    if not isinstance(value, str):
+        raise ConfigurationError(f"expected a {name} ({', '.join(choices)}), found {value!r}")
+    if value not in choices:
+        from ssldm.config import suggestion
+
+        nearest = suggestion(value, choices)
+        raise ConfigurationError(f"expected a {name} ({', '.join(choices)}), found {value!r}{nearest}")
+    return value

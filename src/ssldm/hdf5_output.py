@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ssldm.atomic import replacing
+from ssldm.atomic import raising_kept, replacing
 
 
 @contextmanager
@@ -20,11 +20,8 @@ def replacing_hdf5(path: Path) -> Iterator[io.IOBase]:
     """
     with replacing(path) as aside, aside.open("w+b", buffering=0) as opened:
         file = _Remembering(opened)
-        try:
+        with raising_kept(file, path):
             yield file
-        finally:
-            if file.error is not None:
-                raise OSError(file.error.errno, file.error.strerror, str(path)) from file.error
 
 
 class _Remembering(io.RawIOBase):

@@ -7,7 +7,7 @@ from typing import Any
 
 from zarr.storage import LocalStore
 
-from ssldm.atomic import replacing_folder
+from ssldm.atomic import raising_kept, replacing_folder
 
 
 @contextmanager
@@ -20,11 +20,8 @@ def replacing_zarr(path: Path, replaceable: Callable[[Path], bool]) -> Iterator[
     """
     with replacing_folder(path, replaceable) as aside:
         store = _Remembering(aside)
-        try:
+        with raising_kept(store, path):
             yield store
-        finally:
-            if store.error is not None:
-                raise OSError(store.error.errno, store.error.strerror, str(path)) from store.error
 
 
 class _Remembering(LocalStore):  # type: ignore[misc]  # zarr is not typed here

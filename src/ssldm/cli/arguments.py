@@ -4,6 +4,7 @@ import warnings
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from ssldm.checks import one_of
 from ssldm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,11 +21,7 @@ def check_sampler(name: str) -> None:
     Raises:
         ConfigurationError: it is not.
     """
-    if name not in SAMPLERS:
-        from ssldm.config import suggestion
-
-        nearest = suggestion(name, SAMPLERS)
-        raise ConfigurationError(f"expected a sampler ({', '.join(SAMPLERS)}), found {name!r}{nearest}")
+    one_of("sampler", name, SAMPLERS)
 
 
 def check_device(name: str) -> None:

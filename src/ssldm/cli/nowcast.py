@@ -57,7 +57,7 @@ def nowcast(
     from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
     from ssldm.nowcast.dataset import check_nowcast_output, write_nowcast
     from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster, lead_time_of
-    from ssldm.radar.context import duration_of
+    from ssldm.radar.context import LOOKED_AT, duration_of
 
     check_nowcast_output(out, sources)
     check_device(device)
@@ -79,12 +79,11 @@ def nowcast(
     options = read_options(None if relation is None else (relation[0], relation[1]), max_rate)
     folder = weights_at(model, SHIPPED, {})
     frames = read_config(folder, ModelConfig).context_frames
-    # To go back behind a gap, and to know what lies on both sides of it, takes a few more.
-    wanted = Wanted(3 * frames if tolerant else frames, until, skip_damaged=tolerant)
+    wanted = Wanted(LOOKED_AT * frames if tolerant else frames, until, skip_damaged=tolerant)
     observations = newest_isolated(sources, wanted, options, format)
     from ssldm.cli.progress import counting
 
-    nowcaster = Nowcaster.from_pretrained(model, device=device)
+    nowcaster = Nowcaster.from_pretrained(folder, device=device)
     with counting("nowcast") as on_start:
         forecast = nowcaster.nowcast(
             observations,

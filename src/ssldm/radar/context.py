@@ -21,8 +21,8 @@ Duration = str | np.timedelta64 | timedelta
 # Coordinate of observations: the file that each frame comes from.
 SOURCE_FILE = "source_file"
 MOST_FRAMES = 1000
-# How many times as many frames are looked at, to go back behind a gap.
-_LOOKED_AT = 3
+# How many times as many frames are looked at, to go back behind a gap and to know both of its sides.
+LOOKED_AT = 3
 # In minutes, below which a duration is told in minutes, and in hours.
 _FEW_HOURS, _FEW_DAYS = 180, 4320
 
@@ -76,7 +76,7 @@ def _bridged(
     known: xr.DataArray, frames: int, asked: np.datetime64 | None, longest: np.timedelta64 | None
 ) -> xr.DataArray:
     """The newest frames that are complete but for one that lies between others."""
-    known = _with_something_observed(known.isel(time=slice(-_LOOKED_AT * frames, None)).load())
+    known = _with_something_observed(known.isel(time=slice(-LOOKED_AT * frames, None)).load())
     times = known["time"].values
     step = usual_step(times)
     newest = times[-1] if asked is None else asked
@@ -120,7 +120,7 @@ def _with_frame(
     known: xr.DataArray, places: list[int], time: np.datetime64, around: list[int | None]
 ) -> xr.DataArray:
     """Some frames, and one more that is made of the two around it."""
-    before, after = (known.isel(time=place).load() for place in around)
+    before, after = (known.isel(time=place) for place in around)
     rate = frame_between(before.values, after.values)
     made = before.copy(data=rate).assign_coords(time=time)
     if SOURCE_FILE in made.coords:

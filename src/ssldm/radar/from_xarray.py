@@ -10,7 +10,7 @@ from ssldm.radar.axes import in_order, placement
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import ATTRIBUTES, NAME, check_observations
-from ssldm.radar.rates import rates_of
+from ssldm.radar.rates import quantity_in, rates_of
 from ssldm.radar.times import utc_times
 from ssldm.radar.units import quantity_of
 
@@ -120,11 +120,7 @@ def _rain_in(source: xr.DataArray | xr.Dataset) -> tuple[xr.DataArray, xr.Datase
     standard_name = str(data.attrs.get("standard_name", ""))
     if standard_name and not any(standard_name in names for names in _STANDARD_NAMES.values()):
         raise ObservationError(f"expected rain or reflectivity, found {data.name!r} of {standard_name}")
-    if _kind(data) is None:
-        raise ObservationError(
-            f"expected units of a rate (mm h-1), an amount (mm) or reflectivity (dBZ), "
-            f"found {data.attrs.get('units')!r}"
-        )
+    quantity_in(data)  # before what else may be wrong
     return data, dataset
 
 

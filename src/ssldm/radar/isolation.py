@@ -14,7 +14,7 @@ import xarray as xr
 from ssldm.errors import ObservationError
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.newest import Wanted, read_newest
-from ssldm.radar.open import open_radar, read_item
+from ssldm.radar.open import loaded, open_radar, read_item
 from ssldm.radar.sources import Item, Source
 from ssldm.radar.watchdog import begin_worker
 
@@ -99,4 +99,4 @@ def _opened(source: Source) -> xr.DataArray:
 
 
 def _pieces(item: Item, options: ReadOptions | None, name: str | None) -> list[xr.DataArray]:
-    return [piece.load() for piece in read_item(item, options, name)]
+    return [loaded(piece, item) for piece in read_item(item, options, name)]

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -147,14 +148,13 @@ class _Kept:
 
 def _on_the_usual_grid(pieces: list[xr.DataArray]) -> list[xr.DataArray]:
     """Of each product and place, the pieces on the grid that most frames have; a note tells of the rest."""
-    frames: dict[tuple[Any, ...], dict[str, int]] = {}
-    for piece in pieces:
-        counts = frames.setdefault(_product(piece), {})
-        counts[series_key(piece)] = counts.get(series_key(piece), 0) + piece.sizes["time"]
+    keys = [series_key(piece) for piece in pieces]
+    frames: dict[tuple[Any, ...], Counter[str]] = {}
+    for piece, key in zip(pieces, keys, strict=True):
+        frames.setdefault(_product(piece), Counter())[key] += piece.sizes["time"]
     kept = []
-    for piece in pieces:
-        counts = frames[_product(piece)]
-        if series_key(piece) == max(counts, key=lambda key: counts[key]):
+    for piece, key in zip(pieces, keys, strict=True):
+        if key == frames[_product(piece)].most_common(1)[0][0]:
             kept.append(piece)
         else:
             name = piece[SOURCE_FILE].values[0]

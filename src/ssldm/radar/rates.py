@@ -59,12 +59,7 @@ def rates_of(data: xr.DataArray, dataset: xr.Dataset, times: xr.DataArray, optio
     Raises:
         ObservationError: units of something else, values that are no numbers, amounts of no period.
     """
-    units = data.attrs.get("units")
-    quantity = quantity_of(str(units or ""))
-    if quantity is None:
-        raise ObservationError(
-            f"expected units of a rate (mm h-1), an amount (mm) or reflectivity (dBZ), found {units!r}"
-        )
+    quantity = quantity_in(data)
     data = _within_valid_range(_numbers(data))
     if quantity.kind == "reflectivity":
         relation = options.zr or ZRRelation()
@@ -76,6 +71,20 @@ def rates_of(data: xr.DataArray, dataset: xr.Dataset, times: xr.DataArray, optio
         return Rates(_single(data * (quantity.factor * 60.0 / minutes)), None, "time: mean", minutes)
     stated = re.search(r"time: (mean|point)", str(data.attrs.get("cell_methods", "")))
     return Rates(_scaled(data, quantity), None, stated and stated[0])
+
+
+def quantity_in(data: xr.DataArray) -> Quantity:
+    """What an array holds, by its units.
+
+    Raises:
+        ObservationError: units of something else.
+    """
+    units = data.attrs.get("units")
+    if (quantity := quantity_of(str(units or ""))) is None:
+        raise ObservationError(
+            f"expected units of a rate (mm h-1), an amount (mm) or reflectivity (dBZ), found {units!r}"
+        )
+    return quantity
 
 
 def _numbers(data: xr.DataArray) -> xr.DataArray:
