@@ -20,9 +20,16 @@ archive mrms-train "$data/mrms_grib2" --crop=-90,20,-60,55
 archive bom-train "$data/bom_nc"
 archive bom-10-minutes-train "$data/bom_c10_nc"
 archive opera-train "$data/opera_odim/T_PABV21_*"
+archive beryl-train "$data/eccc_beryl_nc"
+archive knmi-showers-train "$data/knmi_2021_h5" --start 2021-02-02T00:00 --end 2021-02-03T00:00
+archive knmi-winter-train "$data/knmi_2021_h5" --start 2021-02-06T00:00 --end 2021-02-07T00:00
 
 archive knmi-validation "$data/knmi_h5" --start 2010-08-26T05:35
 archive smhi-validation "$data/smhi_npy/2021_05_11_*" --start 2021-05-11T17:35
+
+archive knmi-evening-validation "$data/knmi_2021_h5" --start 2021-02-04T00:00 --end 2021-02-05T00:00
+archive knmi-dry-validation "$data/knmi_2021_h5" --start 2021-01-07T00:00 --end 2021-01-08T00:00
+archive knmi-dry-later-validation "$data/knmi_2021_h5" --start 2021-02-08T00:00 --end 2021-02-09T00:00
 
 archive mrms-validation "$data/mrms_grib2" --crop=-95,20,-90,55 # between the other two
 

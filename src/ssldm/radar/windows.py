@@ -94,9 +94,9 @@ class WindowIndex:
         weights: list[float] = []
         pixel_sizes: list[float] = []
         for number, data in enumerate(series):
-            step = _usual_step(data) if rescaled and frames > 1 else step_minutes
+            step = step_minutes_of(data) if rescaled and frames > 1 else step_minutes
             every, factor = rescaling(step, step_minutes)
-            runs = _runs(data["time"].values, step, frames, every, least_frames or frames)
+            runs = gap_free_runs(data["time"].values, step, frames, every, least_frames or frames)
             for coarsening in (factor * c for c in coarsenings):
                 wet, seen = self._block_shares(number, coarsening)
                 found = _fitting(wet, seen, runs, size, observed)
@@ -216,7 +216,7 @@ def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
 
 def gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: float) -> list[int]:
     """Where stretches of so many frames begin that follow each other by the time step."""
-    return [run[0] for run in _runs(times, step_minutes, frames, every=1, least=frames)]
+    return [run[0] for run in gap_free_runs(times, step_minutes, frames, every=1, least=frames)]
 
 
 def rescaling(step_minutes: float, wanted_minutes: float) -> tuple[int, int]:
@@ -232,12 +232,12 @@ def rescaling(step_minutes: float, wanted_minutes: float) -> tuple[int, int]:
     raise ObservationError(f"frames of {step_minutes:g} min cannot stand for those of {wanted_minutes:g} min")
 
 
-def _usual_step(data: xr.DataArray) -> float:
+def step_minutes_of(data: xr.DataArray) -> float:
     """Minutes between most frames."""
     return float(usual_step(data["time"].values) / np.timedelta64(1, "m"))
 
 
-def _runs(
+def gap_free_runs(
     times: NDArray[np.datetime64], step_minutes: float, frames: int, every: int, least: int
 ) -> list[range]:
     """Frames of each window in time: as many of ``frames`` as follow without a gap, if at least ``least``."""

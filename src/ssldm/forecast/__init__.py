@@ -1,0 +1,1 @@
+"""From the last radar images to an ensemble of the next ones."""

@@ -1,0 +1,129 @@
+"""What is expected of the rain to come: a mean, in latents, and deviations in bands of wavelength.
+
+Ours, not the paper's. A member of the ensemble is X + Σ_k σ_k n_k in network units, X the decoded mean, n_k the
+storm's noise (`ssldm.model.storm_noise`). Mean and deviations are trained together, by the CRPS of members
+made so (`ssldm.training.prior_module`). CorrDiff (Mardani et al. 2023) regresses first, too; its regression
+learns a mean alone.
+
+    mean = c (Σ_k a_k G_k w + b + a' w + b'),  ln σ = s + s',  (a', b', s') = f(w₁, w₂, history, their means)
+
+with w the waves of the extrapolated rain (of two motions, w₁ and w₂, and their mean w), G_0 the identity, G_1 …
+Gaussian means over the extrapolated waves that are covered, and c the covered share: ever less can be known of
+rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG (Seed 2003)
+fades its cascade for the same reason. What the earlier frames had at the place (`Carried.history`) tells where
+rain changes on its way, so that less of it will be kept.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from ssldm.config import Config
+from ssldm.nn.frame_network import FrameNetwork
+from ssldm.nowcast.gaussian_blur import gaussian_blur
+
+# Coverage that counts as none: what lies beyond it is not made up.
+_LEAST_SHARE = 0.05
+# ln σ stays in these bounds by a tanh, around this.
+_MIDDLE, _BOUND = -3.5, 3.0
+
+
+class PriorConfig(Config):
+    """Sizes of the network.
+
+    Attributes:
+        width: channels.
+        reaches: deviations in latent pixels of the Gaussian means that enter the regression.
+        network_reaches: of those that enter the network.
+    """
+
+    width: PositiveInt = 128
+    reaches: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0, 8.0)
+    network_reaches: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """Mean of the waves and logarithms of the deviations in each band.
+
+    Attributes:
+        waves: ``(b, t, c, h, w)``, scaled.
+        log_deviation: ``(b, t, k, h, w)``, of network units.
+    """
+
+    waves: Tensor
+    log_deviation: Tensor
+
+    def deviation(self, stride: int) -> Tensor:
+        """Deviations ``(b, t, k, H, W)`` at pixels, linear between the middles of blocks in the logarithm."""
+        log = F.interpolate(self.log_deviation.flatten(0, 1), scale_factor=stride, mode="bilinear")
+        return log.exp().unflatten(0, self.log_deviation.shape[:2])
+
+
+class Prior(nn.Module):
+    """From the carried context to the expectation.
+
+    Args:
+        config: sizes.
+        channels: of latents.
+        history: channels of the history.
+        bands: of the noise.
+        frames: number of lead times.
+    """
+
+    def __init__(self, config: PriorConfig, channels: int, history: int, bands: int, frames: int) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = channels
+        slope = torch.zeros(1 + len(config.reaches), frames, channels)
+        slope[0] = torch.exp(-torch.arange(1, frames + 1) / frames)[:, None]
+        self.slope = nn.Parameter(slope)
+        self.offset = nn.Parameter(torch.zeros(frames, channels))
+        self.log_deviation = nn.Parameter(torch.zeros(frames, bands))
+        broad = 2 + history
+        entering = 2 * channels + 1 + history + broad * len(config.network_reaches)
+        self.network = FrameNetwork(config.width, entering, 2 * channels + bands, frames)
+
+    def forward(self, waves: Tensor, coverage: Tensor, history: Tensor, leads: Tensor) -> Expectation:
+        """What is expected.
+
+        Args:
+            waves: ``(b, t, 2, c, h, w)``, scaled, of the extrapolations along both motions.
+            coverage: ``(b, t, 1, h, w)``.
+            history: ``(b, t, c', h, w)``.
+            leads: ``(t,)``, numbers of the lead times, 0 for the first.
+        """
+        mean = waves.mean(dim=2)
+        regression = _per_pixel(self.offset[leads])
+        means = [mean, *(_covered_mean(mean, coverage, reach) for reach in self.config.reaches)]
+        for slope, smooth in zip(self.slope[:, leads], means, strict=True):
+            regression = regression + _per_pixel(slope) * smooth
+        entering = self._entering(waves, mean, coverage, history)
+        size = entering.shape[:2]
+        numbers = leads.expand(size).flatten()
+        out = self.network(entering.flatten(0, 1), numbers).float().unflatten(0, size)
+        slope, offset, log = out.split([self.channels, self.channels, out.shape[2] - 2 * self.channels], dim=2)
+        log = _MIDDLE + _BOUND * torch.tanh((_per_pixel(self.log_deviation[leads]) + log) / _BOUND)
+        return Expectation(coverage * (regression + slope * mean + offset), log)
+
+    def _entering(self, waves: Tensor, mean: Tensor, coverage: Tensor, history: Tensor) -> Tensor:
+        """What the network sees, ``(b, t, c', h, w)``."""
+        # The first wave is the mean of a block; of the finer ones, their strength alone.
+        detail = mean[:, :, 1:].square().mean(dim=2, keepdim=True).sqrt()
+        broad = torch.cat([mean[:, :, :1], detail, history], dim=2)
+        means = [_covered_mean(broad, coverage, reach) for reach in self.config.network_reaches]
+        return torch.cat([waves.flatten(2, 3), coverage, history, *means], dim=2)
+
+
+def _covered_mean(x: Tensor, coverage: Tensor, reach: float) -> Tensor:
+    """Gaussian mean of what is covered."""
+    covered = gaussian_blur(coverage, reach, truncate=2.5).clamp_min(_LEAST_SHARE)
+    return gaussian_blur(x * coverage, reach, truncate=2.5) / covered
+
+
+def _per_pixel(values: Tensor) -> Tensor:
+    """Values ``(..., c)`` of channels as ``(..., c, 1, 1)``."""
+    return values[..., None, None]

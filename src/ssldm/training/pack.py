@@ -1,0 +1,143 @@
+"""Training windows in one small file: frames of eight bits, and their motion at coarse places.
+
+What it takes radar archives and pysteps to find is found once; a training needs PyTorch alone and this file,
+which is small enough to travel to where an accelerator is.
+"""
+
+import json
+import lzma
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.atomic import replacing
+from ssldm.radar.motion import estimate_motion, mean_motion
+from ssldm.radar.speckle import remove_speckle
+from ssldm.radar.units import WET_MM_PER_HOUR
+from ssldm.radar.windows import gap_free_runs, rescaling, step_minutes_of
+from ssldm.training.packed_series import MOTION_STRIDE, Opening, PackedSeries, to_codes
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+
+# Side of the pieces that composites are cut into beyond this many pixels, and how many of them are kept.
+_PIECE, _LARGEST, _MOST_PIECES = 640, 1_200_000, 12
+# Of the frames of a piece, on average.
+_LEAST_WET = 0.03
+# Of values that are so few, each stands for a class of rain rates.
+_MOST_CLASSES = 20
+_LEAST_CONTEXT = 4
+
+
+def build_pack(
+    series: Sequence[xr.DataArray],
+    out: Path,
+    *,
+    frames: int = 20,
+    least_frames: int = 12,
+    step_minutes: float = 5.0,
+    openings: int = 130,
+    progress: Progress = lambda items, _: items,
+) -> None:
+    """Write the windows of some archives' series.
+
+    Args:
+        series: lazily opened, ``(time, y, x)`` in mm/h, with the attribute ``product``.
+        out: the file.
+        frames, least_frames: of a window, context and lead; those that have fewer of them are left out.
+        step_minutes: of the forecasts; see `ssldm.radar.windows.rescaling`.
+        openings: most starts of windows of a product, spread evenly.
+        progress: wraps the iteration over pieces of series.
+    """
+    per_product: dict[str, int] = {}
+    for data in series:
+        product = str(data.attrs["product"])
+        per_product[product] = per_product.get(product, 0) + len(_starts(data, frames, least_frames, step_minutes))
+    found = []
+    for data in progress(series, len(series)):
+        stride = -(-per_product[str(data.attrs["product"])] // openings)
+        starts = _starts(data, frames, least_frames, step_minutes)[::stride]
+        if starts:
+            found += list(_pieces(data, starts, step_minutes))
+    with replacing(out) as aside:
+        aside.write_bytes(_serialised(found))
+
+
+def _starts(data: xr.DataArray, frames: int, least: int, step_minutes: float) -> list[range]:
+    """The frames of each window in time."""
+    step = step_minutes_of(data)
+    every, _ = rescaling(step, step_minutes)
+    return gap_free_runs(data["time"].values, step, frames, every, least)
+
+
+def _pieces(data: xr.DataArray, starts: Sequence[range], step_minutes: float) -> Iterator[PackedSeries]:
+    """A series, or the wettest pieces of a large one."""
+    rate = np.asarray(data.values, np.float32)
+    _, factor = rescaling(step_minutes_of(data), step_minutes)
+    product = str(data.attrs["product"])
+    for rows, columns in _cut(rate):
+        piece = rate[:, rows, columns]
+        openings, motions = [], []
+        for times in starts:
+            context = remove_speckle(piece[times.start : times.stop : times.step][:_LEAST_CONTEXT])
+            tracked = estimate_motion(context)
+            both = np.stack([tracked, mean_motion(context, tracked)])
+            openings.append(Opening(times.start, len(times), times.step))
+            motions.append(_coarse(both))
+        yield PackedSeries(
+            product=product,
+            factor=factor,
+            codes=to_codes(piece),
+            classes=_classes(piece),
+            openings=tuple(openings),
+            motions=np.stack(motions),
+        )
+
+
+def _cut(rate: NDArray[np.float32]) -> list[tuple[slice, slice]]:
+    height, width = rate.shape[1:]
+    if height * width <= _LARGEST:
+        return [(slice(0, height), slice(0, width))]
+    wet = (np.nan_to_num(rate, nan=0.0) >= WET_MM_PER_HOUR).mean(axis=0)
+    pieces = [
+        (float(wet[row : row + _PIECE, column : column + _PIECE].mean()), row, column)
+        for row in range(0, height - _PIECE + 1, _PIECE)
+        for column in range(0, width - _PIECE + 1, _PIECE)
+    ]
+    chosen = sorted((piece for piece in pieces if piece[0] >= _LEAST_WET), reverse=True)[:_MOST_PIECES]
+    return [(slice(row, row + _PIECE), slice(column, column + _PIECE)) for _, row, column in chosen]
+
+
+def _classes(rate: NDArray[np.float32]) -> tuple[float, ...]:
+    """The rain rates of a series that knows but few."""
+    values = np.unique(rate[np.isfinite(rate)])
+    return tuple(float(value) for value in values) if len(values) <= _MOST_CLASSES else ()
+
+
+def _coarse(motion: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Motion ``(..., h, w)`` at every `MOTION_STRIDE`-th pixel, from the first on."""
+    return motion[..., ::MOTION_STRIDE, ::MOTION_STRIDE].astype(np.float16)
+
+
+def _serialised(series: Sequence[PackedSeries]) -> bytes:
+    """Header (JSON) and compressed arrays, see `read_pack`."""
+    header, blobs = [], []
+    for each in series:
+        parts = {name: lzma.compress(getattr(each, name).tobytes()) for name in ("codes", "motions")}
+        header.append(
+            {
+                "product": each.product,
+                "factor": each.factor,
+                "classes": each.classes,
+                "openings": [asdict(opening) for opening in each.openings],
+                "shapes": {name: getattr(each, name).shape for name in parts},
+                "bytes": {name: len(blob) for name, blob in parts.items()},
+            }
+        )
+        blobs += list(parts.values())
+    head = json.dumps(header).encode()
+    return len(head).to_bytes(8, "little") + head + b"".join(blobs)

@@ -1,0 +1,77 @@
+"""A series of radar frames as a training takes it along: see `ssldm.training.pack`."""
+
+import json
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Pixels between the places that motion is kept at.
+MOTION_STRIDE = 16
+# Code 0 is dry, 255 unobserved; between them quarters of a decibel of rain rate.
+UNOBSERVED, _FIRST_DECIBEL, _STEP = 255, -13.0, 0.25
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Where a window of time begins: its first frame, how many there are, and every which is taken."""
+
+    start: int
+    frames: int
+    every: int
+
+
+@dataclass(frozen=True)
+class PackedSeries:
+    """Frames and the motion of their windows.
+
+    Attributes:
+        product: what it is of.
+        factor: least side of the blocks of pixels to average, so that rain moves as in the forecasts' time step.
+        codes: ``(t, h, w)`` of eight bits, see `to_codes`.
+        classes: the few rain rates in mm/h that there are, where each stands for a class; else empty.
+        openings: windows of time.
+        motions: ``(n, 2, 2, h', w')`` in pixels a frame of the window, x then y, of each window's context:
+            tracked, and the mean of two estimates, at every `MOTION_STRIDE`-th pixel.
+    """
+
+    product: str
+    factor: int
+    codes: NDArray[np.uint8]
+    classes: tuple[float, ...]
+    openings: tuple[Opening, ...]
+    motions: NDArray[np.float16]
+
+
+def to_codes(rate: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Codes of rain rates in mm/h; NaN is unobserved."""
+    decibel = 10.0 * np.log10(np.maximum(rate, 1e-6))
+    steps = 1.0 + np.clip(np.rint((decibel - _FIRST_DECIBEL) / _STEP), -1.0, UNOBSERVED - 2)
+    return np.where(np.isnan(rate), UNOBSERVED, steps).astype(np.uint8)
+
+
+def rates_of_codes() -> NDArray[np.float32]:
+    """Rain rate in mm/h of each of the 256 codes."""
+    rate = 10.0 ** ((_FIRST_DECIBEL + _STEP * (np.arange(256) - 1.0)) / 10.0)
+    rate[0], rate[UNOBSERVED] = 0.0, np.nan
+    return rate.astype(np.float32)
+
+
+def read_pack(path: Path) -> list[PackedSeries]:
+    """All series of a pack."""
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    series = []
+    for each in json.loads(data[8:start]):
+        arrays = {}
+        for name, kind in (("codes", np.uint8), ("motions", np.float16)):
+            end = start + each["bytes"][name]
+            arrays[name] = np.frombuffer(lzma.decompress(data[start:end]), kind).reshape(each["shapes"][name])
+            start = end
+        openings = tuple(Opening(**opening) for opening in each["openings"])
+        series.append(
+            PackedSeries(each["product"], each["factor"], classes=tuple(each["classes"]), openings=openings, **arrays)
+        )
+    return series
