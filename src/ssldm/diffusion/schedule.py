@@ -15,7 +15,7 @@ _SCHEDULERS: dict[SamplerName, tuple[str, dict[str, object]]] = {
     # The first-order solver is DDIM (Lu et al. 2022, DPM-Solver++, sec. 4.1); diffusers' own DDIM goes astray
     # where the number of steps does not divide that of the training timesteps.
     # Steps uniform in the logarithm of the signal-to-noise ratio: uniform timesteps lose a quarter of the
-    # deviation of small-scale structure in ten steps (docs/lab-book.md).
+    # deviation of small-scale structure in ten steps (docs/research/sampling.md).
     "ddim": (
         "DPMSolverMultistepScheduler",
         {"algorithm_type": "dpmsolver++", "solver_order": 1, "use_lu_lambdas": True},

@@ -1,7 +1,7 @@
 """The block autoencoder: overlapping blocks of waves, fitted to each frame, and a network that refines them.
 
 Ours, not the paper's: on a CPU it codes finer rain after minutes of training than the published
-architecture after an hour (docs/lab-book.md).
+architecture after an hour (docs/research/autoencoder.md).
 """
 
 from typing import Literal, Self
