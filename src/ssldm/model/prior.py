@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.nn.frame_network import FrameNetwork
+from ssldm.model.prior_network import PriorNetwork
 from ssldm.nowcast.gaussian_blur import gaussian_blur
 
 # Coverage that counts as none: what lies beyond it is not made up.
@@ -36,11 +36,13 @@ class PriorConfig(Config):
 
     Attributes:
         width: channels.
+        levels: how often it halves the size of its frames.
         reaches: deviations in latent pixels of the Gaussian means that enter the regression.
         network_reaches: of those that enter the network.
     """
 
     width: PositiveInt = 128
+    levels: NonNegativeInt = 0
     reaches: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0, 8.0)
     network_reaches: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0)
 
@@ -85,7 +87,7 @@ class Prior(nn.Module):
         self.log_deviation = nn.Parameter(torch.zeros(frames, bands))
         broad = 2 + history
         entering = 2 * channels + 1 + history + broad * len(config.network_reaches)
-        self.network = FrameNetwork(config.width, entering, 2 * channels + bands, frames)
+        self.network = PriorNetwork(config.width, config.levels, entering, 2 * channels + bands, frames)
 
     def forward(self, waves: Tensor, coverage: Tensor, history: Tensor, leads: Tensor) -> Expectation:
         """What is expected.

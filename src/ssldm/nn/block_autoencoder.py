@@ -138,6 +138,10 @@ class BlockAutoencoder(nn.Module):
             mean[wet] = self._fit(blocks[wet])
         return mean, 2.0 * torch.log(torch.full_like(mean, self.config.deviation))
 
+    def waves(self, above_dry: Tensor) -> Tensor:
+        """Bᵀ (x - x_dry), ``(n, c, h, w)``, of frames above dry ``(n, 1, H, W)``: what `encode` starts from."""
+        return self._analyse(F.pixel_unshuffle(above_dry, self.config.side))
+
     def _fit(self, blocks: Tensor) -> Tensor:
         """Latents ``(n, c, h, w)`` of frames as blocks ``(n, side**2, h, w)``."""
         config = self.config

@@ -1,11 +1,12 @@
 """Motion of the rain over the context frames, and the forecast that moves it on unchanged."""
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import map_coordinates
 
 from ssldm.radar.quiet_pysteps import pysteps_module
 from ssldm.radar.units import WET_MM_PER_HOUR, FloatArray
@@ -15,6 +16,8 @@ _DRY_DECIBEL = -15.0
 _LEAST_SEARCHED = 32
 _GREYS_A_DECIBEL = 4.0
 _SEARCH_REACH = 8.0
+# Of the tracked motion: pixels that vectors are averaged over, and between the places they are interpolated to.
+_DECLUSTERED, _SPACING = 20, 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class Extrapolation:
 
 
 def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
-    """Motion field by pyramidal Lucas-Kanade tracking (pysteps), interpolated to every pixel.
+    """Motion field by pyramidal Lucas-Kanade tracking (pysteps).
+
+    Interpolated by inverse distances to every sixteenth pixel, and from there linearly to the others, which
+    takes a tenth of the time and is as smooth.
 
     Args:
         context: ``(t, h, w)`` in mm/h, t ≥ 2; unobserved pixels count as dry.
@@ -46,8 +52,24 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
     if (rate[-2:] < WET_MM_PER_HOUR).all():
         return np.zeros((2, *rate.shape[1:]), np.float32)
     decibel = np.where(rate < WET_MM_PER_HOUR, _DRY_DECIBEL, 10.0 * np.log10(np.maximum(rate, 1e-6)))
-    lucas_kanade = pysteps_module("motion.lucaskanade").dense_lucaskanade
-    return np.asarray(lucas_kanade(decibel, verbose=False), dtype=np.float32)
+    track = pysteps_module("motion.lucaskanade").dense_lucaskanade
+    places, vectors = track(decibel, dense=False, verbose=False)
+    if len(places):
+        decluster = pysteps_module("utils.cleansing").decluster
+        places, vectors = decluster(places, vectors, _DECLUSTERED, 1)
+    if not len(places):
+        return np.zeros((2, *rate.shape[1:]), np.float32)
+    rows, columns = (np.arange(0, size + _SPACING - 1, _SPACING) for size in rate.shape[1:])
+    interpolate = pysteps_module("utils.interpolate").idwinterp2d
+    return _refined(np.asarray(interpolate(places, vectors, columns, rows)), rate.shape[1:])
+
+
+def _refined(coarse: FloatArray, size: tuple[int, ...]) -> NDArray[np.float32]:
+    """A field ``(2, h', w')`` at every `_SPACING`-th pixel, at every one: ``(2, h, w)``."""
+    places = np.meshgrid(*(np.arange(length) / _SPACING for length in size), indexing="ij")
+    return np.stack([map_coordinates(field, places, order=1, mode="nearest") for field in coarse]).astype(
+        np.float32
+    )
 
 
 def mean_motion(context: FloatArray, tracked: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -71,13 +93,14 @@ def mean_motion(context: FloatArray, tracked: NDArray[np.float32]) -> NDArray[np
     decibel = 10.0 * np.log10(np.maximum(rate, WET_MM_PER_HOUR)) - 10.0 * np.log10(WET_MM_PER_HOUR)
     images = np.clip(_GREYS_A_DECIBEL * (decibel + 5.0 * (decibel > 0.0)), 0.0, 255.0).astype(np.uint8)
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    smoothed = partial(cv2.GaussianBlur, ksize=(0, 0), sigmaX=_SEARCH_REACH, borderType=cv2.BORDER_REFLECT)
     flow, weight = np.zeros_like(tracked), np.zeros(rate.shape[1:], np.float32)
     for earlier, later in pairwise(images):
         # Where neither has rain, nothing is seen to move.
         wet = np.where((earlier > 0) | (later > 0), 1.0, 1e-3).astype(np.float32)
         found = np.moveaxis(search.calc(earlier, later, None), -1, 0) * wet
-        flow += gaussian_filter(found, _SEARCH_REACH, axes=(1, 2))
-        weight += gaussian_filter(wet, _SEARCH_REACH)
+        flow += np.stack([smoothed(each) for each in found])
+        weight += smoothed(wet)
     return (0.5 * (tracked + flow / weight)).astype(np.float32)
 
 

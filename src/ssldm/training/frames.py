@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ssldm.nn.intensity_scaling import IntensityScaling
 from ssldm.radar.windows import WindowIndex, turn
-from ssldm.training.preset import OptimisationConfig, Preset
+from ssldm.training.optimisation_config import OptimisationConfig
+from ssldm.training.preset import Preset
 from ssldm.training.sampler import StepSampler
 
 Batch = tuple[Tensor, Tensor]

@@ -12,7 +12,7 @@ from ssldm.nowcast.latent_diffusion import LatentDiffusion
 from ssldm.nowcast.residual_target import WHOLE, Single
 from ssldm.radar.windows import turn
 from ssldm.training.latent_cache import LatentCache, condition_of
-from ssldm.training.preset import OptimisationConfig
+from ssldm.training.optimisation_config import OptimisationConfig
 from ssldm.training.sampler import StepSampler
 
 Example = dict[str, Tensor]

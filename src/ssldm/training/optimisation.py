@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ssldm.errors import ConfigurationError, ModelError
 from ssldm.nn.precision import has_fast_bfloat16
-from ssldm.training.preset import OptimisationConfig
+from ssldm.training.optimisation_config import OptimisationConfig
 
 CHECKPOINT = "last.ckpt"
 
