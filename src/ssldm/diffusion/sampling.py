@@ -18,10 +18,15 @@ MOST_MEMBERS = 1 << _MEMBER_BITS
 MOST_SEED = (1 << (63 - _MEMBER_BITS)) - 1
 
 
+def member_seed(seed: int, member: int) -> int:
+    """The seed of one member: it depends on (seed, member) alone."""
+    return (seed << _MEMBER_BITS) + member
+
+
 def member_generator(seed: int, member: int) -> torch.Generator:
     """The random numbers of one member: they depend on (seed, member) alone."""
     # A generator's first numbers differ for neighbouring seeds.
-    return torch.Generator("cpu").manual_seed((seed << _MEMBER_BITS) + member)
+    return torch.Generator("cpu").manual_seed(member_seed(seed, member))
 
 
 def sample(
