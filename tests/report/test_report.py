@@ -82,6 +82,10 @@ def test_a_report_has_scores_figures_and_a_page_by_itself(finished: Report) -> N
     assert page.count("data:image/png;base64,") == len(list((out / "figures").iterdir())) == 8
     assert not any(text in page for text in ('src="http', 'src="/', "<script"))
     assert "only 2 events" in page
+    looks = page[page.index('id="looks"') : page.index('id="lead-time"')]
+    assert looks.count("<th>observed</th>") == 1
+    for look in ("objects a wet pixel", "area of objects, pixels", "coherence"):
+        assert [f"<td>{look}, {minutes} min</td>" in looks for minutes in (5, 10, 15, 20)] == [True] * 4
     lines = (out / "headline.md").read_text().splitlines()
     assert lines[:3] == ["```bash", "made", "```"]
     table_lines = [line for line in lines if line.startswith("|")]
