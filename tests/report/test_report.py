@@ -17,6 +17,7 @@ import pytest
 import xarray as xr
 from radar_files import write_knmi
 
+import ssldm
 from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.nowcast.dataset import nowcast_dataset, open_nowcast, write_nowcast
 from ssldm.radar.archive import open_archive
@@ -364,7 +365,8 @@ def test_the_worst_process_death_leaves_one_that_goes_on(
     )
     (tmp_path / "run.py").write_text(script)
     out = tmp_path / "report"
-    folders = Path(__file__).parent, Path(__file__).parents[1]
+    # With the package that is under test, which need not be the installed one.
+    folders = Path(__file__).parent, Path(__file__).parents[1], Path(ssldm.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
     process = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", out, *archives], env=environment, start_new_session=True

@@ -112,6 +112,7 @@ def test_the_first_member_of_three_groups_is_looked_at() -> None:
     truth = storms(9)
     pairs = looks(members, truth, groups=np.array([0, 0, 1, 1, 1, 2]))
     assert pairs == looks(members[[0, 2, 5]], truth)
+    assert pairs == looks(members, truth, groups=np.array([7, 7, 1, 1, 1, 2]))
     assert pairs != looks(members, truth)
     assert looks(members, truth) == looks(members[:3], truth)
 

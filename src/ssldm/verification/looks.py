@@ -30,8 +30,8 @@ def looks_sums(case: Case) -> xr.DataArray:
     the first three groups: members that are independent of each other.
     """
     inner = np.stack([_eroded(valid) for valid in case.valid])
-    members = [group[0] for group in case.members_by_group[:MOST_MEMBERS]]
-    forecast = np.mean([_frames_sums(member, inner) for member in members], axis=0)
+    firsts = sorted(np.unique(case.groups, return_index=True)[1])[:MOST_MEMBERS]
+    forecast = np.mean([_frames_sums(case.members[first], inner) for first in firsts], axis=0)
     return xr.DataArray(
         np.stack([forecast, _frames_sums(case.truth, inner)], axis=1),
         dims=("lead_time", "looks_of", "looks_term"),
@@ -48,7 +48,7 @@ def looks_scores(sums: xr.DataArray) -> dict[str, xr.DataArray]:
 
     looks = {
         "objects": mean_of("objects", "wet"),
-        "object_area": np.exp(mean_of("log_area", "wet")),
+        "object_area": xr.apply_ufunc(np.exp, mean_of("log_area", "wet")),
         "coherence": mean_of("coherence", "directed"),
     }
     result: dict[str, xr.DataArray] = {}
