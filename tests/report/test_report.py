@@ -17,6 +17,7 @@ import pytest
 import xarray as xr
 from radar_files import write_knmi
 
+import ssldm
 from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.nowcast.dataset import nowcast_dataset, open_nowcast, write_nowcast
 from ssldm.radar.archive import open_archive
@@ -82,6 +83,10 @@ def test_a_report_has_scores_figures_and_a_page_by_itself(finished: Report) -> N
     assert page.count("data:image/png;base64,") == len(list((out / "figures").iterdir())) == 8
     assert not any(text in page for text in ('src="http', 'src="/', "<script"))
     assert "only 2 events" in page
+    looks = page[page.index('id="looks"') : page.index('id="lead-time"')]
+    assert looks.count("<th>observed</th>") == 1
+    for look in ("objects a wet pixel", "area of objects, pixels", "coherence"):
+        assert [f"<td>{look}, {minutes} min</td>" in looks for minutes in (5, 10, 15, 20)] == [True] * 4
     lines = (out / "headline.md").read_text().splitlines()
     assert lines[:3] == ["```bash", "made", "```"]
     table_lines = [line for line in lines if line.startswith("|")]
@@ -360,7 +365,8 @@ def test_the_worst_process_death_leaves_one_that_goes_on(
     )
     (tmp_path / "run.py").write_text(script)
     out = tmp_path / "report"
-    folders = Path(__file__).parent, Path(__file__).parents[1]
+    # With the package that is under test, which need not be the installed one.
+    folders = Path(__file__).parent, Path(__file__).parents[1], Path(ssldm.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
     process = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", out, *archives], env=environment, start_new_session=True

@@ -208,6 +208,84 @@ class Loops:
                 found.append(abs(wave) ** 2 / (height * width))
         return sum(found) / len(found)
 
+    def neighbours(self, p: Pixel, reach: int) -> list[Pixel]:
+        """Pixels of the frame at most so many rows and columns away."""
+        t, i, j = p
+        _, height, width = self.shape
+        rows, columns = (
+            range(max(n - reach, 0), min(n + reach + 1, size)) for n, size in ((i, height), (j, width))
+        )
+        return [(t, a, b) for a in rows for b in columns]
+
+    def objects(self, member: int | None) -> list[set[Pixel]]:
+        """Wet pixels that hang together by side or corner."""
+        wet = {p for p in self.valid if self.value(p, member) >= 1.0}
+        found = []
+        while wet:
+            whole, edge = set(), {wet.pop()}
+            while edge:
+                whole |= edge
+                edge = {q for p in edge for q in self.neighbours(p, 1)} & wet
+                wet -= edge
+            found.append(whole)
+        return found
+
+    def smooth(self, field: list[list[float]], sigma: int, order: tuple[int, int]) -> list[list[float]]:
+        """Averages by a Gaussian, or by its derivative along an axis; the domain is mirrored at its edges."""
+        reach = 4 * sigma
+        gauss = {a: math.exp(-(a * a) / (2 * sigma * sigma)) for a in range(-reach, reach + 1)}
+        total = sum(gauss.values())
+
+        def along_rows(rows: list[list[float]], derivative: int) -> list[list[float]]:
+            weight = {a: g / total * (a / sigma**2 if derivative else 1.0) for a, g in gauss.items()}
+            mirrored = [row + row[::-1] for row in rows]
+            return [
+                [sum(w * row[(j + a) % len(row)] for a, w in weight.items()) for j in range(len(row) // 2)]
+                for row in mirrored
+            ]
+
+        def turned(rows: list[list[float]]) -> list[list[float]]:
+            return [list(column) for column in zip(*rows, strict=True)]
+
+        return turned(along_rows(turned(along_rows(field, order[1])), order[0]))
+
+    def coherences(self, member: int | None) -> list[float]:
+        leads, height, width = self.shape
+        pixels = list(itertools.product(range(height), range(width)))
+        found = []
+        for t in range(leads):
+            logs = [
+                [math.log(max(self.value((t, i, j), member), 0.1)) for j in range(width)]
+                for i in range(height)
+            ]
+            down, right = self.smooth(logs, 1, (1, 0)), self.smooth(logs, 1, (0, 1))
+            for i, j in pixels:
+                if not set(self.neighbours((t, i, j), 4)) <= self.valid:
+                    down[i][j] = right[i][j] = 0.0
+            yy, xx, xy = (
+                self.smooth([[a[i][j] * b[i][j] for j in range(width)] for i in range(height)], 4, (0, 0))
+                for a, b in ((down, down), (right, right), (down, right))
+            )
+            for i, j in pixels:
+                if self.value((t, i, j), member) >= 1.0 and xx[i][j] + yy[i][j] > 1e-10:
+                    # The eigenvalues are m + r and m - r, of the mean m of the diagonal.
+                    m = (xx[i][j] + yy[i][j]) / 2
+                    r = math.sqrt((xx[i][j] - yy[i][j]) ** 2 / 4 + xy[i][j] ** 2)
+                    found.append(((m + r) - (m - r)) / ((m + r) + (m - r)))
+        return found
+
+    def looks(self, sources: list[int | None]) -> dict[str, float]:
+        """Of some members, or of the observation, ``[None]``."""
+        areas = [len(whole) for member in sources for whole in self.objects(member)]
+        coherent = [c for member in sources for c in self.coherences(member)]
+        wet = sum(areas)
+        logs = sum(area * math.log(area) for area in areas)
+        return {
+            "objects": ratio(sum(area >= 3 for area in areas), wet),
+            "object_area": math.exp(ratio(logs, wet)),
+            "coherence": ratio(sum(coherent), len(coherent)),
+        }
+
 
 def ratio(above: float, below: float) -> float:
     return above / below if below else math.nan
@@ -295,6 +373,7 @@ def test_ensemble(both: tuple[xr.Dataset, Loops]) -> None:
     found, loops = both
     for rank, expected in enumerate(loops.ranks()):
         assert_scores(found, {"rank_frequency": expected}, rank=rank)
+    assert_scores(found, {"highest_rank": loops.ranks()[-1]})
     assert_scores(found, loops.errors())
     number = sum(math.isfinite(rate) for frame in loops.truth for row in frame for rate in row)
     assert_scores(found, {"coverage": len(loops.valid) / number, "counted": len(loops.valid) / number})
@@ -313,3 +392,10 @@ def test_spectrum(both: tuple[xr.Dataset, Loops]) -> None:
         power = sum(loops.power(wavelength, k) for k in range(loops.count)) / loops.count
         expected = {"power": power, "observed_power": observed, "power_ratio": power / observed}
         assert_scores(found.sel(wavelength=wavelength), expected)
+
+
+def test_looks(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    forecast, observed = loops.looks([*range(loops.count)]), loops.looks([None])
+    assert_scores(found, {f"observed_{name}": value for name, value in observed.items()})
+    assert_scores(found, {name: ratio(value, observed[name]) for name, value in forecast.items()})

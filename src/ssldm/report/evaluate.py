@@ -12,7 +12,7 @@ import xarray as xr
 from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.hdf5_output import replacing_hdf5
-from ssldm.report.headline import headline
+from ssldm.report.headline import headline, looks
 from ssldm.report.hindcasts import compute_statistics, read_statistics
 from ssldm.report.page import Page, write_markdown, write_page
 from ssldm.report.pictures import draw_pictures
@@ -154,6 +154,7 @@ def _page(
     return Page(
         contestants=tuple(contestant.name for contestant in report.plan.contestants),
         rows=tuple(headline(scores, labels)),
+        looks=tuple(looks(scores, [float(lead) for lead in minutes])),
         pictures=tuple((caption, name, picture) for name, (caption, picture) in pictures.items()),
         events=tuple((str(event), int(count)) for event, count in counts.items()),
         notes=tuple((name, text, n) for name, found in sums.notes.items() for text, n in found.items()),

@@ -1,6 +1,6 @@
 """The scores that are asked for first, contestants side by side, with intervals and the best marked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +33,7 @@ class _Score:
     metric: str
     where: Mapping[str, float]
     better: Better
+    lead_frame: int = 0
 
 
 def headline(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) -> list[Row]:
@@ -42,9 +43,36 @@ def headline(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) 
         scores: as `ssldm.verification.table.all_scores` returns them.
         thresholds: what they were asked for as, by their rate in mm/h.
     """
+    return _rows(scores, _scores(scores, thresholds))
+
+
+def looks(scores: Mapping[str, xr.Dataset], minutes: Sequence[float]) -> list[Row]:
+    """How members look beside the observation, at quarters of the lead times; the last cell is observed.
+
+    Args:
+        scores: as `ssldm.verification.table.all_scores` returns them.
+        minutes: the lead times.
+    """
+    leads = sorted({quarter * len(minutes) // 4 for quarter in (1, 2, 3, 4)} - {0})
+    observed = next(iter(scores.values()))  # the same for all contestants
     rows = []
-    for score in _scores(scores, thresholds):
-        found = [dataset[score.metric].isel(lead_frame=0).sel(score.where) for dataset in scores.values()]
+    for metric, label in (
+        ("objects", "objects a wet pixel"),
+        ("object_area", "area of objects, pixels"),
+        ("coherence", "coherence"),
+    ):
+        for lead in leads:
+            score = _Score(f"{label}, {minutes[lead - 1]:g} min", metric, {}, "one", lead)
+            value = _cell(observed[f"observed_{metric}"].sel(lead_frame=lead), best=False)
+            rows += [Row(row.label, (*row.cells, value)) for row in _rows(scores, [score])]
+    return rows
+
+
+def _rows(scores: Mapping[str, xr.Dataset], wanted: Iterable[_Score]) -> list[Row]:
+    rows = []
+    for score in wanted:
+        at = {"lead_frame": score.lead_frame, **score.where}
+        found = [dataset[score.metric].sel(at) for dataset in scores.values()]
         values = np.array([float(part.sel(estimate="value")) for part in found])
         if np.isfinite(values).any():
             best = _best(values, score.better)

@@ -15,6 +15,7 @@ class Page:
     Attributes:
         contestants: names, in the order of the cells of the rows.
         rows: the headline table.
+        looks: how members look; of cells there is one more, the observed value.
         pictures: captions, names and PNG files.
         events: names, and how many windows each has.
         notes: contestant, what its forecasts remarked, and in how many windows.
@@ -25,6 +26,7 @@ class Page:
 
     contestants: tuple[str, ...]
     rows: tuple[Row, ...]
+    looks: tuple[Row, ...]
     pictures: tuple[tuple[str, str, bytes], ...]
     events: tuple[tuple[str, int], ...]
     notes: tuple[tuple[str, str, int], ...]

@@ -34,10 +34,11 @@ def rank_counts(case: Case, rng: np.random.Generator) -> xr.DataArray:
     return xr.DataArray(counts, dims=("lead_time", "rank"), coords={"rank": np.arange(count + 1)})
 
 
-def rank_frequency(counts: xr.DataArray) -> xr.DataArray:
-    """Frequencies times m + 1, so that 1 everywhere is flat."""
+def rank_scores(counts: xr.DataArray) -> dict[str, xr.DataArray]:
+    """Frequencies times m + 1, so that 1 everywhere is flat; that of the highest rank also by itself."""
     total = counts.sum("rank")
-    return counts * counts.sizes["rank"] / total.where(total > 0)
+    frequency = counts * counts.sizes["rank"] / total.where(total > 0)
+    return {"rank_frequency": frequency, "highest_rank": frequency.isel(rank=-1, drop=True)}
 
 
 def error_sums(case: Case) -> xr.DataArray:

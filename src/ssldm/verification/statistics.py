@@ -11,8 +11,9 @@ from ssldm.verification.case import Case
 from ssldm.verification.contingency import contingency_counts, contingency_scores
 from ssldm.verification.coverage import coverage_scores
 from ssldm.verification.crps import crps_scores, crps_sums
-from ssldm.verification.ensemble import error_scores, error_sums, rank_counts, rank_frequency
+from ssldm.verification.ensemble import error_scores, error_sums, rank_counts, rank_scores
 from ssldm.verification.image import image_scores, image_sums
+from ssldm.verification.looks import looks_scores, looks_sums
 from ssldm.verification.neighbourhood import fraction_sums, fractions_skill_score
 from ssldm.verification.perceptual import lpips
 from ssldm.verification.probability import probability_counts, probability_scores
@@ -51,6 +52,7 @@ def statistics_of(case: Case, protocol: Protocol, rng: np.random.Generator) -> x
             "fractions": fraction_sums(case, protocol.thresholds, protocol.scales),
             "spectrum": spectrum_sums(case),
             "image": image_sums(case),
+            "looks": looks_sums(case),
             "cases": xr.DataArray(np.int64(1)),
             # Those whose forecast has members that are independent of each other.
             "ensembles": xr.DataArray(np.int64(case.groups.max() > 0)),
@@ -91,12 +93,13 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
     found: Mapping[str, xr.DataArray] = {
         **contingency_scores(statistics["contingency"]),
         **probability_scores(statistics["probability"]),
-        "rank_frequency": rank_frequency(statistics["ranks"]),
+        **rank_scores(statistics["ranks"]),
         **crps_scores(statistics["crps"], drawn),
         **error_scores(statistics["error"], drawn),
         "fss": fractions_skill_score(statistics["fractions"]),
         **spectrum_scores(statistics["spectrum"]),
         **image_scores(statistics["image"]),
+        **looks_scores(statistics["looks"]),
     }
     if "coverage" in statistics:
         found = {**found, **coverage_scores(statistics["coverage"])}
