@@ -18,7 +18,7 @@ import xarray as xr
 from radar_files import write_knmi
 
 from ssldm.errors import ConfigurationError, ObservationError
-from ssldm.nowcast.dataset import nowcast_dataset, open_nowcast, write_nowcast
+from ssldm.forecast.dataset import nowcast_dataset, open_nowcast, write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import build_archive
 from ssldm.radar.observations import time_step

@@ -1,0 +1,1 @@
+"""The trained model: its parts and their configuration. Nothing here knows radar."""
