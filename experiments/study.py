@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from ssldm.nowcast.latent_diffusion import ModelConfig
-from ssldm.nowcast.nowcaster import Nowcaster
-from ssldm.nowcast.weights_folder import write_weights
+from ssldm.forecast.nowcaster import Nowcaster
+from ssldm.forecast.weights_folder import write_weights
+from ssldm.model.latent_diffusion import ModelConfig
 from ssldm.radar.isolation import process_pool
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.radar.isolation import process_pool
 from ssldm.training.latent_cache import LatentCache
 from ssldm.verification.baselines import BASELINES, BaselineName, Setting

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ssldm.nowcast.dataset import nowcast_dataset
+from ssldm.forecast.dataset import nowcast_dataset
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 

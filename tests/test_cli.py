@@ -16,8 +16,8 @@ from radar_files import write_knmi, write_smhi
 from test_nowcast import tiny_model
 
 from ssldm.cli import main
-from ssldm.nowcast.dataset import open_nowcast
-from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.forecast.dataset import open_nowcast
+from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.radar.archive import open_archive
 from ssldm.radar.simulation import simulate
 from ssldm.verification.table import COLUMNS

@@ -161,7 +161,7 @@ def test_nothing_is_verified_with_wrong_values(
 def test_weights_of_another_configuration_say_what_differs(tmp_path: Path) -> None:
     from test_nowcast import tiny_model
 
-    from ssldm.nowcast.nowcaster import Nowcaster
+    from ssldm.forecast.nowcaster import Nowcaster
 
     Nowcaster(tiny_model(), "tiny").save_pretrained(tmp_path / "model")
     for text in ("", "[]", "{}", "null", '{"scaling": 3}'):

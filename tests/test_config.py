@@ -9,7 +9,7 @@ from test_nowcast import tiny_model
 
 from ssldm.config import Config, first_fault
 from ssldm.errors import ConfigurationError, ModelError
-from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.training.preset import Preset, load_preset
 from ssldm.training.preset_file import PRESETS
 

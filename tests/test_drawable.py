@@ -14,7 +14,7 @@ from test_cli import refused, ssldm
 
 from ssldm.drawable import drawable
 from ssldm.errors import ConfigurationError, ObservationError, OutputError
-from ssldm.nowcast.dataset import nowcast_dataset, write_nowcast
+from ssldm.forecast.dataset import nowcast_dataset, write_nowcast
 from ssldm.plotting import _Panels, plot_nowcast
 from ssldm.radar.observations import NAME
 

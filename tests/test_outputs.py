@@ -19,8 +19,8 @@ from forecasts import random_forecast
 from ssldm.atomic import check_output, replacing
 from ssldm.config import Config
 from ssldm.errors import OutputError
-from ssldm.nowcast.dataset import check_nowcast_output, open_nowcast, write_nowcast
-from ssldm.nowcast.weights_folder import WEIGHTS, write_weights
+from ssldm.forecast.dataset import check_nowcast_output, open_nowcast, write_nowcast
+from ssldm.forecast.weights_folder import WEIGHTS, write_weights
 from ssldm.plotting import plot_nowcast
 
 HERE = Path(__file__).parent
@@ -162,7 +162,7 @@ def test_folders_are_made_and_those_that_cannot_be_are_told_of_before_anything_i
 _WRITE_OFTEN = """
 import sys
 from forecasts import random_forecast
-from ssldm.nowcast.dataset import write_nowcast
+from ssldm.forecast.dataset import write_nowcast
 forecast = random_forecast(seed=int(sys.argv[2]))
 for _ in range(10):
     write_nowcast(forecast, sys.argv[1])
@@ -210,7 +210,7 @@ _FILL_THE_DISK = """
 import json, resource, signal, sys
 from pathlib import Path
 from forecasts import random_forecast
-from ssldm.nowcast.dataset import write_nowcast
+from ssldm.forecast.dataset import write_nowcast
 from ssldm.plotting import plot_nowcast
 
 path = Path(sys.argv[1])

@@ -11,7 +11,7 @@ from test_cli import refused, ssldm
 
 from ssldm.atomic import replacing_folder
 from ssldm.errors import OutputError
-from ssldm.nowcast.dataset import check_nowcast_output, open_nowcast, write_nowcast
+from ssldm.forecast.dataset import check_nowcast_output, open_nowcast, write_nowcast
 from ssldm.plotting import check_picture_output
 from ssldm.radar.archive_build import build_simulated
 

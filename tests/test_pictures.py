@@ -10,7 +10,7 @@ from pyproj import CRS
 
 from ssldm.averaged_image import averaged
 from ssldm.errors import ObservationError
-from ssldm.nowcast.dataset import nowcast_dataset
+from ssldm.forecast.dataset import nowcast_dataset
 from ssldm.observed_beside import ObservedBeside
 from ssldm.plotting import plot_nowcast
 from ssldm.radar.grid import Grid

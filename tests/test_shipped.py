@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ssldm.cli import main
-from ssldm.nowcast import unet_forecaster
-from ssldm.nowcast.dataset import open_nowcast
-from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster
-from ssldm.nowcast.weights_folder import weights_at
+from ssldm.forecast import unet_forecaster
+from ssldm.forecast.dataset import open_nowcast
+from ssldm.forecast.nowcaster import SHIPPED, Nowcaster
+from ssldm.forecast.weights_folder import weights_at
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.radar.observations import NAME

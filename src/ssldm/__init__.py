@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 from ssldm import accessor_hook as _accessor_hook  # noqa: F401
 
 if TYPE_CHECKING:
-    from ssldm.nowcast.dataset import open_nowcast, write_nowcast
-    from ssldm.nowcast.nowcaster import Nowcaster
+    from ssldm.forecast.dataset import open_nowcast, write_nowcast
+    from ssldm.forecast.nowcaster import Nowcaster
     from ssldm.radar.open import open_radar
     from ssldm.radar.simulation import simulate
 
 __all__ = ["Nowcaster", "open_nowcast", "open_radar", "simulate", "write_nowcast"]
 
 _HOME = {
-    "Nowcaster": "ssldm.nowcast.nowcaster",
-    "open_nowcast": "ssldm.nowcast.dataset",
+    "Nowcaster": "ssldm.forecast.nowcaster",
+    "open_nowcast": "ssldm.forecast.dataset",
     "open_radar": "ssldm.radar.open",
     "simulate": "ssldm.radar.simulation",
-    "write_nowcast": "ssldm.nowcast.dataset",
+    "write_nowcast": "ssldm.forecast.dataset",
 }
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ssldm.diffusion.correlated_noise import CorrelatedNoise
 from ssldm.errors import ObservationError
-from ssldm.nn.block_autoencoder import lapped_basis
+from ssldm.model.block_autoencoder import lapped_basis
 
 SIDE, CHANNELS, FRAMES, SIZE = 8, 24, 6, 256
 

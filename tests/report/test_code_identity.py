@@ -56,7 +56,7 @@ contestant.load()(storm[:4], 4)
 """
 
 FILES = """
-from ssldm.nowcast.dataset import nowcast_dataset, write_nowcast
+from ssldm.forecast.dataset import nowcast_dataset, write_nowcast
 from ssldm.report.forecast_files import FileContestant
 rate = np.zeros((2, 4, 64, 64), np.float32)
 place = Path({folder!r}) / "forecast.nc"
@@ -81,12 +81,12 @@ compare({{"it": np.ones((2, 4, 64, 64), np.float32)}}, storm[4:], Protocol(), gr
 """
 
 LOADED = {
-    "ssldm.nowcast.nowcaster": """
-from ssldm.nowcast.nowcaster import Nowcaster
+    "ssldm.forecast.nowcaster": """
+from ssldm.forecast.nowcaster import Nowcaster
 Nowcaster.from_pretrained("small", device="cpu").nowcast(storm[:4], members=1, steps=1)
 """,
-    "ssldm.nowcast.unet_forecaster": """
-from ssldm.nowcast.unet_forecaster import UNetForecaster
+    "ssldm.forecast.unet_forecaster": """
+from ssldm.forecast.unet_forecaster import UNetForecaster
 UNetForecaster.from_pretrained("unet").forecast(storm[:4])
 """,
     "ssldm.verification.baselines": """
@@ -150,9 +150,9 @@ def package(tmp_path: Path) -> Path:
 
 def test_a_byte_in_any_module_that_makes_a_forecast_changes_the_key_and_in_no_other(package: Path) -> None:
     def key() -> str:
-        return code_hash(followed(["ssldm.nowcast.nowcaster"], package))
+        return code_hash(followed(["ssldm.forecast.nowcaster"], package))
 
-    before, modules = key(), followed(["ssldm.nowcast.nowcaster"], package)
+    before, modules = key(), followed(["ssldm.forecast.nowcaster"], package)
     assert {"ssldm.radar.speckle", "ssldm.radar.units", "ssldm.diffusion.sampling"} <= set(modules)
     for path in modules.values():
         text = path.read_bytes()

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from scores.probability import crps_for_ensemble
 
-from ssldm.nowcast.dataset import open_nowcast
+from ssldm.forecast.dataset import open_nowcast
 from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.radar.observations import NAME
 from ssldm.report.contestants import EnsembleSettings, baseline

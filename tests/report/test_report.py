@@ -19,7 +19,7 @@ from radar_files import write_knmi
 
 import ssldm
 from ssldm.errors import ConfigurationError, ObservationError
-from ssldm.nowcast.dataset import nowcast_dataset, open_nowcast, write_nowcast
+from ssldm.forecast.dataset import nowcast_dataset, open_nowcast, write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import build_archive
 from ssldm.radar.observations import time_step

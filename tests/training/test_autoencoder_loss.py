@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.model.scaling import IntensityScaling
 from ssldm.training.autoencoder_loss import (
     AutoencoderLoss,
     AutoencoderLossConfig,

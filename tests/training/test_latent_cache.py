@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from ssldm.diffusion.schedule import DiffusionConfig
-from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
-from ssldm.nn.denoiser import DenoiserConfig
-from ssldm.nn.intensity_scaling import IntensityScaling
-from ssldm.nn.merge_net import Condition, MergeNetConfig
-from ssldm.nowcast.latent_diffusion import ModelConfig
+from ssldm.model.block_autoencoder import BlockAutoencoderConfig
+from ssldm.model.latent_diffusion import ModelConfig
+from ssldm.model.scaling import IntensityScaling
+from ssldm.paper.denoiser import DenoiserConfig
+from ssldm.paper.merge_net import Condition, MergeNetConfig
 from ssldm.radar.archive import open_archive
 from ssldm.radar.windows import turn
 from ssldm.training import latent_cache

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ssldm.errors import ConfigurationError
-from ssldm.nowcast.nowcaster import Nowcaster
-from ssldm.nowcast.weights_folder import read_weights
+from ssldm.forecast.nowcaster import Nowcaster
+from ssldm.forecast.weights_folder import read_weights
 from ssldm.radar.archive import open_archive
 from ssldm.training import run
 from ssldm.training.latent_cache import LatentCache

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from ssldm.errors import ConfigurationError, ModelError, ObservationError
-from ssldm.nn.precision import has_fast_bfloat16
-from ssldm.nowcast.latent_diffusion import ModelConfig
-from ssldm.nowcast.nowcaster import Nowcaster
-from ssldm.nowcast.unet_forecaster import UNetForecaster
-from ssldm.nowcast.weights_folder import read_weights
+from ssldm.forecast.nowcaster import Nowcaster
+from ssldm.forecast.unet_forecaster import UNetForecaster
+from ssldm.forecast.weights_folder import read_weights
+from ssldm.model.latent_diffusion import ModelConfig
+from ssldm.model.precision import has_fast_bfloat16
 from ssldm.radar.splits import check_disjoint
 from ssldm.training.adversary import Adversary, AdversaryConfig
 from ssldm.training.denoiser_module import DenoiserModule

@@ -11,8 +11,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ssldm.errors import ConfigurationError
-from ssldm.nn.merge_net import Condition
-from ssldm.nowcast.nowcaster import Nowcaster
+from ssldm.forecast.nowcaster import Nowcaster
+from ssldm.paper.merge_net import Condition
 from ssldm.radar.archive import open_archive
 from ssldm.training.preset import Preset, load_preset
 from ssldm.training.preset_file import PRESETS

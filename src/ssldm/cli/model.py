@@ -17,7 +17,7 @@ def info(
     model: Annotated[str, typer.Argument(help="Shipped model, folder, or hub repository.")] = "small",
 ) -> None:
     """Print the configuration of a model."""
-    from ssldm.nowcast.nowcaster import Nowcaster
+    from ssldm.forecast.nowcaster import Nowcaster
 
     nowcaster = Nowcaster.from_pretrained(model, device="cpu")
     parameters = sum(p.numel() for p in nowcaster.model.parameters())
@@ -40,7 +40,7 @@ def convert(
     ] = None,
 ) -> None:
     """Convert the published checkpoints to a weights folder."""
-    from ssldm.nowcast.published import convert_checkpoints
+    from ssldm.forecast.published import convert_checkpoints
 
     convert_checkpoints(autoencoder, denoiser, out, averaged=averaged, spatial_heads=heads)
     typer.echo(str(out))
@@ -52,7 +52,7 @@ def push(
 ) -> None:
     """Upload a model to the Hugging Face Hub."""
     from ssldm.errors import ModelError
-    from ssldm.nowcast.nowcaster import Nowcaster
+    from ssldm.forecast.nowcaster import Nowcaster
 
     nowcaster = Nowcaster.from_pretrained(model, device="cpu")
     try:

@@ -55,8 +55,8 @@ def nowcast(
     check_sampler(sampler)
     from ssldm.checks import whole_number
     from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
-    from ssldm.nowcast.dataset import check_nowcast_output, write_nowcast
-    from ssldm.nowcast.nowcaster import SHIPPED, Nowcaster, lead_time_of
+    from ssldm.forecast.dataset import check_nowcast_output, write_nowcast
+    from ssldm.forecast.nowcaster import SHIPPED, Nowcaster, lead_time_of
     from ssldm.radar.context import LOOKED_AT, duration_of
 
     check_nowcast_output(out, sources)
@@ -70,8 +70,8 @@ def nowcast(
     until = parse_time(reference_time)
     relation = parse_numbers(zr, "zr", 2)
     tolerant = Path(sources[0]).is_dir() and len(sources) == 1 if strict is None else not strict
-    from ssldm.nowcast.latent_diffusion import ModelConfig
-    from ssldm.nowcast.weights_folder import read_config, weights_at
+    from ssldm.forecast.weights_folder import read_config, weights_at
+    from ssldm.model.latent_diffusion import ModelConfig
     from ssldm.radar.isolation import newest_isolated
     from ssldm.radar.newest import Wanted
     from ssldm.radar.open import read_options

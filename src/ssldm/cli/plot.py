@@ -19,8 +19,8 @@ def plot(
     threshold: Annotated[float, typer.Option(help="Rain rate in mm/h of the probability panel.")] = 2.0,
 ) -> None:
     """Draw members, mean and probability of a forecast."""
-    from ssldm.nowcast.accessor import check_threshold
-    from ssldm.nowcast.dataset import open_nowcast
+    from ssldm.forecast.accessor import check_threshold
+    from ssldm.forecast.dataset import open_nowcast
     from ssldm.plotting import check_picture_output, plot_nowcast
     from ssldm.radar.isolation import open_isolated
 

@@ -40,7 +40,7 @@ class DiffusionConfig(Config):
             loss of v, for a network that is too narrow to pass the noise through.
         target: ``latents``, or ``residual``, their standardised departure from the extrapolated latents.
         residual_reaches: of the neighbourhoods that the residual's regression takes means of, see
-            `ssldm.nowcast.residual_target`.
+            `ssldm.model.residual_target`.
         noise: ``white``, or ``correlated``, with the measured space-time covariance of the target
             (`ssldm.diffusion.correlated_noise`); samplers that add white noise are then refused.
         noise_reach: how far that noise is correlated, in latent pixels.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ssldm.nowcast.tiling import Tiling
+from ssldm.forecast.tiling import Tiling
 from ssldm.model.storm_noise import StormNoiseConfig, filtered, storm_filters
 
 # Of the parts of a domain that have a spectrum of their own, in pixels, and the share that they overlap by.

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.model.prior_network import PriorNetwork
-from ssldm.nowcast.gaussian_blur import gaussian_blur
+from ssldm.model.gaussian_blur import gaussian_blur
 
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05

@@ -8,8 +8,8 @@ from ssldm.config import Config
 from ssldm.model.carried import Carried
 from ssldm.model.prior import Expectation, Prior, PriorConfig
 from ssldm.model.storm_noise import StormNoiseConfig
-from ssldm.nn.block_autoencoder import BlockAutoencoderConfig
-from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.model.block_autoencoder import BlockAutoencoderConfig
+from ssldm.model.scaling import IntensityScaling
 
 
 class StormConfig(Config):

@@ -11,15 +11,15 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ConfigurationError, ModelError
-from ssldm.nowcast.dataset import nowcast_dataset
-from ssldm.nowcast.weights_folder import read_config, weights_at, weights_hash
+from ssldm.forecast.dataset import nowcast_dataset
+from ssldm.forecast.weights_folder import read_config, weights_at, weights_hash
 from ssldm.radar.observations import time_step
 from ssldm.report.code_identity import code_identity
 from ssldm.verification.baselines import BASELINES, ENSEMBLES, BaselineName, Setting
 
 if TYPE_CHECKING:
     from ssldm.diffusion.schedule import SamplerName
-    from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
+    from ssldm.forecast.unet_forecaster import UNetForecasterConfig
 
 # From the context (time, y, x) in mm/h and a number of lead frames to a nowcast dataset.
 Forecaster = Callable[[xr.DataArray, int], xr.Dataset]
@@ -54,7 +54,7 @@ class Contestant(Protocol):
 
 @dataclass(frozen=True)
 class EnsembleSettings:
-    """How ensembles are made, see `ssldm.nowcast.nowcaster.Nowcaster.nowcast`."""
+    """How ensembles are made, see `ssldm.forecast.nowcaster.Nowcaster.nowcast`."""
 
     members: int = 20
     steps: int = 10
@@ -70,7 +70,7 @@ class EnsembleSettings:
 
 @dataclass(frozen=True)
 class ModelContestant:
-    """A trained ensemble model, see `ssldm.nowcast.nowcaster.Nowcaster`."""
+    """A trained ensemble model, see `ssldm.forecast.nowcaster.Nowcaster`."""
 
     name: str
     folder: str
@@ -82,13 +82,13 @@ class ModelContestant:
         """Weights, configuration, settings, arithmetic and code."""
         import torch
 
-        from ssldm.nn.precision import has_fast_bfloat16
-        from ssldm.nowcast.nowcaster import resolve_device
+        from ssldm.forecast.nowcaster import resolve_device
+        from ssldm.model.precision import has_fast_bfloat16
 
         settings, device = self.settings, resolve_device(self.settings.device)
         return {
             "weights": weights_hash(Path(self.folder)),
-            **code_identity(__name__, "ssldm.nowcast.nowcaster"),
+            **code_identity(__name__, "ssldm.forecast.nowcaster"),
             "device": device,
             "bfloat16": has_fast_bfloat16(torch.device(device)),
             "members": settings.members,
@@ -101,7 +101,7 @@ class ModelContestant:
         """Load the weights; one thread, so that rounding does not depend on the number of processes."""
         import torch
 
-        from ssldm.nowcast.nowcaster import Nowcaster
+        from ssldm.forecast.nowcaster import Nowcaster
 
         torch.set_num_threads(1)
         settings = self.settings
@@ -121,7 +121,7 @@ class ModelContestant:
 
 @dataclass(frozen=True)
 class UNetContestant:
-    """A trained U-Net, see `ssldm.nowcast.unet_forecaster`."""
+    """A trained U-Net, see `ssldm.forecast.unet_forecaster`."""
 
     name: str
     folder: str
@@ -130,14 +130,14 @@ class UNetContestant:
 
     def identity(self) -> dict[str, str | int]:
         """Weights, configuration and code."""
-        code = code_identity(__name__, "ssldm.nowcast.unet_forecaster", "ssldm.nowcast.dataset")
+        code = code_identity(__name__, "ssldm.forecast.unet_forecaster", "ssldm.forecast.dataset")
         return {"weights": weights_hash(Path(self.folder)), **code}
 
     def load(self) -> Forecaster:
         """Load the weights, for one thread."""
         import torch
 
-        from ssldm.nowcast.unet_forecaster import UNetForecaster
+        from ssldm.forecast.unet_forecaster import UNetForecaster
 
         torch.set_num_threads(1)
         forecaster = UNetForecaster.from_pretrained(self.folder)
@@ -169,7 +169,7 @@ class BaselineContestant:
         settings = {"members": self.settings.members, "seed": self.settings.seed}
         return {
             "baseline": self.name,
-            **code_identity(__name__, "ssldm.verification.baselines", "ssldm.nowcast.dataset"),
+            **code_identity(__name__, "ssldm.verification.baselines", "ssldm.forecast.dataset"),
             **(settings if self.name in ENSEMBLES else {}),
         }
 
@@ -202,8 +202,8 @@ def trained(text: str, settings: EnsembleSettings) -> Contestant:
     Raises:
         ModelError: nothing of that name, or something else.
     """
-    from ssldm.nowcast import nowcaster, unet_forecaster
-    from ssldm.nowcast.latent_diffusion import ModelConfig
+    from ssldm.forecast import nowcaster, unet_forecaster
+    from ssldm.model.latent_diffusion import ModelConfig
 
     name, _, model = text.rpartition("=")
     folder = weights_at(model, (*nowcaster.SHIPPED, *unet_forecaster.SHIPPED), {})

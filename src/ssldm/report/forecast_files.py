@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.nowcast.dataset import open_nowcast
+from ssldm.forecast.dataset import open_nowcast
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import NAME, pixel_size, time_step
 from ssldm.radar.times import utc_times

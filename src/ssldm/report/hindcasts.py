@@ -24,8 +24,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
+from ssldm.forecast.dataset import write_nowcast
 from ssldm.hdf5_output import replacing_hdf5
-from ssldm.nowcast.dataset import write_nowcast
 from ssldm.radar.archive import open_archive
 from ssldm.radar.isolation import process_pool
 from ssldm.radar.observations import NAME

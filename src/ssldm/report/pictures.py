@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import xarray as xr
 
-from ssldm.nowcast.dataset import open_nowcast
+from ssldm.forecast.dataset import open_nowcast
 from ssldm.radar.observations import NAME, pixel_size
 from ssldm.report import figures
 from ssldm.report.cases import case_maps

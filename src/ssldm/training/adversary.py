@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.nn.patch_discriminator import LEAST_PATCHES, PatchDiscriminator, hinge_loss
+from ssldm.model.patch_discriminator import LEAST_PATCHES, PatchDiscriminator, hinge_loss
 
 _LARGEST_WEIGHT = 1e4
 

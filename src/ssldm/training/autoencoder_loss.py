@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor
 
 from ssldm.config import Config
-from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.model.scaling import IntensityScaling
 
 _RARE = 1e-3  # share of the pixels
 _FAINT_POWER = 1e-3  # (mm/h)², of rain that nobody would miss

@@ -6,7 +6,7 @@ import lightning
 import torch
 from torch import Tensor
 
-from ssldm.nn.autoencoder import kl_divergence
+from ssldm.paper.autoencoder import kl_divergence
 from ssldm.training.adversary import Adversary
 from ssldm.training.autoencoder_loss import autoencoder_loss
 from ssldm.training.frames import Batch

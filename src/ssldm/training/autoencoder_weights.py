@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ssldm.config import Config
-from ssldm.nn.any_autoencoder import AnyAutoencoder, AnyAutoencoderConfig
-from ssldm.nn.intensity_scaling import IntensityScaling
-from ssldm.nowcast.weights_folder import load_weights, read_config
+from ssldm.forecast.weights_folder import load_weights, read_config
+from ssldm.model.any_autoencoder import AnyAutoencoder, AnyAutoencoderConfig
+from ssldm.model.scaling import IntensityScaling
 
 MODEL = "model"
 """Folder of the weights in that of a run."""

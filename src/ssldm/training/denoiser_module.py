@@ -10,8 +10,8 @@ from torch import Tensor
 from ssldm.diffusion.objective import diffusion_loss
 from ssldm.diffusion.sampling import member_generator, sample
 from ssldm.diffusion.schedule import SamplerName
-from ssldm.nowcast.latent_diffusion import LatentDiffusion
-from ssldm.nowcast.residual_target import Expectation
+from ssldm.model.latent_diffusion import LatentDiffusion
+from ssldm.model.residual_target import Expectation
 from ssldm.training.latent_cache import condition_of
 from ssldm.training.optimisation import configure_optimiser, step_generator
 from ssldm.training.preset import Preset

@@ -9,7 +9,7 @@ import xarray as xr
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ssldm.nn.intensity_scaling import IntensityScaling
+from ssldm.model.scaling import IntensityScaling
 from ssldm.radar.windows import WindowIndex, turn
 from ssldm.training.optimisation_config import OptimisationConfig
 from ssldm.training.preset import Preset

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ssldm.atomic import replacing
-from ssldm.nn.intensity_scaling import IntensityScaling
-from ssldm.nn.merge_net import Condition
+from ssldm.model.scaling import IntensityScaling
+from ssldm.paper.merge_net import Condition
 from ssldm.radar.motion import Extrapolation, extrapolate
 from ssldm.radar.speckle import remove_speckle
 from ssldm.radar.windows import WindowIndex, turn
@@ -35,7 +35,7 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         index: windows to draw from.
         context_frames: T_in.
         seed, count: of the windows.
-        history: of a context and its extrapolation, see `ssldm.nowcast.motion_history`, where it is wanted.
+        history: of a context and its extrapolation, see `ssldm.forecast.motion_history`, where it is wanted.
     """
 
     def __init__(

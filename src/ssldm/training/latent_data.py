@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ssldm.nowcast.latent_diffusion import LatentDiffusion
-from ssldm.nowcast.residual_target import WHOLE, Single
+from ssldm.model.latent_diffusion import LatentDiffusion
+from ssldm.model.residual_target import WHOLE, Single
 from ssldm.radar.windows import turn
 from ssldm.training.latent_cache import LatentCache, condition_of
 from ssldm.training.optimisation_config import OptimisationConfig

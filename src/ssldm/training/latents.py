@@ -12,9 +12,9 @@ import torch
 import xarray as xr
 
 from ssldm.errors import ConfigurationError, ObservationError
-from ssldm.nowcast.latent_diffusion import LatentDiffusion, ModelConfig, ModelParts
-from ssldm.nowcast.motion_history import motion_history
-from ssldm.nowcast.weights_folder import weights_hash
+from ssldm.forecast.motion_history import motion_history
+from ssldm.forecast.weights_folder import weights_hash
+from ssldm.model.latent_diffusion import LatentDiffusion, ModelConfig, ModelParts
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights, load_autoencoder
 from ssldm.training.latent_cache import History, LatentCache, Progress, WindowDataset, build_cache

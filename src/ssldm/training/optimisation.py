@@ -12,7 +12,7 @@ from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ssldm.errors import ConfigurationError, ModelError
-from ssldm.nn.precision import has_fast_bfloat16
+from ssldm.model.precision import has_fast_bfloat16
 from ssldm.training.optimisation_config import OptimisationConfig
 
 CHECKPOINT = "last.ckpt"

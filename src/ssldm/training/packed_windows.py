@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssldm.nowcast.gaussian_blur import gaussian_blur
+from ssldm.model.gaussian_blur import gaussian_blur
 from ssldm.radar.units import WET_MM_PER_HOUR
 from ssldm.training.packed_series import (
     MOTION_STRIDE,

@@ -17,10 +17,10 @@ from pydantic import (
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
-from ssldm.nn.intensity_scaling import IntensityScaling
-from ssldm.nn.unet import UNetConfig
-from ssldm.nowcast.latent_diffusion import ModelParts
-from ssldm.nowcast.misfits import misfits_of_frames, turning_fault
+from ssldm.model.latent_diffusion import ModelParts
+from ssldm.model.misfits import misfits_of_frames, turning_fault
+from ssldm.model.scaling import IntensityScaling
+from ssldm.paper.unet import UNetConfig
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig

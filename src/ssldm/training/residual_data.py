@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ssldm.nowcast.latent_diffusion import LatentDiffusion
+from ssldm.model.latent_diffusion import LatentDiffusion
 from ssldm.training.latent_cache import LatentCache
 from ssldm.training.latent_data import Example, shuffled, turn_example
 from ssldm.training.preset import ResidualTrainingConfig

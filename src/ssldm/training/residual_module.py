@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssldm.diffusion.sampling import member_generator
-from ssldm.nowcast.latent_diffusion import LatentDiffusion
-from ssldm.nowcast.residual_target import WHOLE, ResidualTarget
+from ssldm.model.latent_diffusion import LatentDiffusion
+from ssldm.model.residual_target import WHOLE, ResidualTarget
 from ssldm.training.latent_cache import condition_of
 from ssldm.training.optimisation import configure_optimiser, step_generator
 from ssldm.training.preset import Preset

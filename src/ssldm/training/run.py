@@ -9,8 +9,8 @@ import yaml
 
 from ssldm.atomic import replacing
 from ssldm.errors import ConfigurationError
-from ssldm.nowcast.unet_forecaster import UNetForecasterConfig
-from ssldm.nowcast.weights_folder import load_weights, write_weights
+from ssldm.forecast.unet_forecaster import UNetForecasterConfig
+from ssldm.forecast.weights_folder import load_weights, write_weights
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssldm.nowcast.latent_diffusion import LatentDiffusion
-from ssldm.nowcast.residual_target import WHOLE
+from ssldm.model.latent_diffusion import LatentDiffusion
+from ssldm.model.residual_target import WHOLE
 from ssldm.verification.crps import crps_ensemble
 
 

@@ -1,0 +1,1 @@
+"""What is done to members after sampling; knows no network."""

@@ -1,0 +1,416 @@
+"""Forecasts of an untrained model: what must hold whatever the weights."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from radar_files import write_knmi, write_mrms
+
+from ssldm.diffusion.sampling import member_generator
+from ssldm.errors import ConfigurationError, ModelError, NoDataError, ObservationError
+from ssldm.forecast.dataset import open_nowcast, write_nowcast
+from ssldm.forecast.nowcaster import InputDepartsFromTraining, Nowcaster
+from ssldm.forecast.tiling import Blend, Tiling
+from ssldm.model.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.postprocess.probability_matching import ProbabilityMatchingConfig
+from ssldm.postprocess.reach import within_reach
+from ssldm.postprocess.spectrum_matching import SpectrumMatchingConfig
+from ssldm.radar.motion import extrapolate
+from ssldm.radar.open import open_radar
+from ssldm.radar.simulation import simulate
+from ssldm.radar.speckle import remove_speckle
+from ssldm.training.preset import load_preset
+
+LEAD = 4
+CHECKER = Path(sys.executable).with_name("compliance-checker")
+
+
+def tiny_model(
+    training_size: int = 64,
+    inflation: float = 0.0,
+    guidance: float = 1.0,
+    matching: float = 0.0,
+    spectrum: float = 0.0,
+    reach: float | None = None,
+) -> LatentDiffusion:
+    preset = load_preset("tiny", ["diffusion.prediction=v_prediction"])
+    model = ModelConfig(
+        name="tiny",
+        lead_frames=LEAD,
+        training_size=training_size,
+        scaling=preset.scaling,
+        autoencoder=preset.autoencoder,
+        denoiser=preset.denoiser,
+        diffusion=preset.diffusion,
+        guidance=guidance,
+        inflation=inflation,
+        probability_matching=ProbabilityMatchingConfig(power=matching),
+        spectrum_matching=SpectrumMatchingConfig(power=spectrum),
+        reach=reach,
+    ).build()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.15, generator=generator)
+    assert model.residual is not None
+    model.residual.slope.fill_(1.0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def nowcaster() -> Nowcaster:
+    return Nowcaster(tiny_model(), "tiny test", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def storm() -> xr.DataArray:
+    storm = simulate(4, (90, 110), seed=1)
+    storm[1, 40:45, 50:60] = np.nan
+    return storm
+
+
+def rate(forecast: xr.Dataset) -> np.ndarray:
+    return forecast["precipitation_rate"].values
+
+
+def test_a_forecast_has_the_promised_form(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    forecast = nowcaster.nowcast(storm, members=3, steps=2, seed=5)
+    assert dict(forecast.sizes) == {"member": 3, "lead_time": LEAD, "y": 90, "x": 110}
+    assert forecast["precipitation_rate"].attrs["units"] == "mm h-1"
+    minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
+    np.testing.assert_array_equal(minutes, [5, 10, 15, 20])
+    np.testing.assert_array_equal(
+        forecast["valid_time"].values, storm["time"].values[-1] + forecast["lead_time"].values
+    )
+    assert forecast["forecast_reference_time"].values == storm["time"].values[-1]
+    np.testing.assert_array_equal(forecast["x"], storm["x"])
+    assert forecast.attrs["seed"] == 5
+    assert np.nanmin(rate(forecast)) >= 0.0
+    assert np.nanmax(rate(forecast)) > 0.0
+
+
+def test_nan_stands_exactly_where_nothing_was_observed(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    forecast = rate(nowcaster.nowcast(storm, members=2, steps=1))
+    observed = extrapolate(storm.values, LEAD).observed
+    for member in forecast:
+        np.testing.assert_array_equal(np.isfinite(member), observed)
+
+
+def test_members_depend_on_seed_and_number_alone(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    few, many, again, other = (
+        rate(nowcaster.nowcast(storm, members=members, steps=2, seed=seed))
+        for members, seed in ((2, 0), (6, 0), (2, 0), (2, 1))
+    )
+    np.testing.assert_array_equal(few, many[:2])
+    np.testing.assert_array_equal(few, again)
+    assert not np.array_equal(few, other, equal_nan=True)
+    assert not np.array_equal(many[0], many[4], equal_nan=True)
+
+
+def test_members_come_in_pairs_of_opposite_noise(nowcaster: Nowcaster) -> None:
+    noise = nowcaster.model.draw_pairs((8, 8), [member_generator(0, k) for k in range(4)])
+    assert torch.equal(noise[1::2], -noise[::2])
+    assert torch.equal(noise[2:3], nowcaster.model.draw_noise((8, 8), [member_generator(0, 2)]))
+
+
+def test_speckle_changes_no_forecast(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    clutter = storm.copy()
+    alone = (storm.max("time") == 0.0).rolling(y=3, x=3, center=True).min() == 1.0
+    row, column = np.argwhere(alone.values)[0]
+    clutter[:, row, column] = 40.0
+    one, other = (nowcaster.nowcast(frames, members=2, steps=2) for frames in (storm, clutter))
+    np.testing.assert_array_equal(rate(one), rate(other))
+
+
+def test_inflated_members_lie_farther_apart_the_later_the_more(storm: xr.DataArray) -> None:
+    plain, inflated = (
+        rate(
+            Nowcaster(tiny_model(inflation=share), "tiny test", device="cpu").nowcast(
+                storm, members=4, steps=2
+            )
+        )
+        for share in (0.0, 0.2)
+    )
+    growth = np.nanmean(inflated.std(axis=0), axis=(1, 2)) / np.nanmean(plain.std(axis=0), axis=(1, 2))
+    assert growth[0] > 1.0
+    assert (np.diff(growth) > 0.0).all()
+
+
+def test_without_guidance_the_denoiser_is_not_heard(storm: xr.DataArray) -> None:
+    calls: list[int] = []
+
+    def started(count: int) -> Callable[[], None]:
+        calls.append(count)
+        return lambda: None
+
+    def forecast(guidance: float, *, trained: bool) -> np.ndarray:
+        model = tiny_model(guidance=guidance)
+        if not trained:
+            for parameter in model.denoiser.parameters():
+                torch.nn.init.zeros_(parameter)
+        nowcaster = Nowcaster(model, "tiny test", device="cpu")
+        return rate(nowcaster.nowcast(storm, members=2, steps=2, on_start=started))
+
+    np.testing.assert_array_equal(forecast(0.0, trained=True), forecast(1.0, trained=False))
+    full, half, none = (forecast(guidance, trained=True) for guidance in (1.0, 0.5, 0.0))
+    assert np.nanmean(np.abs(full - none)) > np.nanmean(np.abs(half - none)) > 0.0
+    assert calls[0] == calls[-1] == 0 < min(calls[1:-1])
+
+
+def test_matched_members_rain_as_hard_as_what_is_extrapolated(storm: xr.DataArray) -> None:
+    def forecast(matching: float) -> np.ndarray:
+        model = tiny_model(training_size=128, matching=matching)
+        return rate(Nowcaster(model, "tiny test", device="cpu").nowcast(storm, members=4, steps=2))
+
+    strongest = np.nanmax(extrapolate(remove_speckle(storm.values), LEAD).rate, axis=(1, 2))
+    matched, free = (np.nanmax(forecast(power), axis=(2, 3)) for power in (1.0, 0.0))
+    np.testing.assert_allclose(matched, np.broadcast_to(strongest, matched.shape), rtol=0.02)
+    assert (np.abs(free / strongest - 1.0) > 0.1).all()
+    weak = forecast(0.5)
+    assert not ((weak > 0.0) & (weak < 0.05)).any()
+
+
+def test_members_are_as_rough_as_what_is_extrapolated(storm: xr.DataArray) -> None:
+    """The random weights of this test make rain that is far too rough."""
+
+    def steps(spectrum: float) -> float:
+        model = tiny_model(training_size=128, matching=1.0, spectrum=spectrum)
+        forecast = Nowcaster(model, "tiny test", device="cpu").nowcast(storm, members=4, steps=2)
+        return float(np.nanmean(np.square(np.diff(rate(forecast), axis=-1))))
+
+    moved = extrapolate(remove_speckle(storm.values), LEAD).rate
+    wanted = float(np.nanmean(np.square(np.diff(moved, axis=-1))))
+    assert steps(0.0) > 3.0 * wanted
+    assert steps(1.0) < 0.5 * steps(0.0)
+
+
+def test_the_last_frames_speckle_makes_matched_members_rougher(storm: xr.DataArray) -> None:
+    """It counts in the spectrum that they are drawn to, though it is not moved on."""
+    nowcaster = Nowcaster(tiny_model(training_size=128, matching=1.0, spectrum=1.0), "tiny", device="cpu")
+
+    def steps(last_frame: xr.DataArray) -> float:
+        frames = xr.concat([storm[:-1], last_frame], "time")
+        forecast = rate(nowcaster.nowcast(frames, members=2, steps=2))
+        return float(np.nanmean(np.square(np.diff(forecast, axis=-1))))
+
+    speckled = storm[-1:].copy()
+    speckled[0, 1::6, 1::6] += 20.0 * (storm[0, 1::6, 1::6] == 0.0)
+    assert (remove_speckle(speckled.values) == storm[-1:].values).mean() > 0.99
+    assert steps(speckled) > 1.2 * steps(storm[-1:])
+
+
+def test_members_are_dry_where_rain_cannot_have_come(storm: xr.DataArray) -> None:
+    near, anywhere = (
+        rate(Nowcaster(tiny_model(reach=reach), "tiny", device="cpu").nowcast(storm, members=2, steps=2))
+        for reach in (3.0, None)
+    )
+    allowed = within_reach([extrapolate(remove_speckle(storm.values), LEAD).rate], 3.0)
+    assert (anywhere > 0.0)[:, ~allowed].any()
+    np.testing.assert_array_equal(near, np.where(allowed | np.isnan(anywhere), anywhere, 0.0))
+
+
+def test_forecasts_tell_models_of_the_same_weights_apart(tmp_path: Path) -> None:
+    sources = set()
+    for inflation in (0.0, 0.1):
+        Nowcaster(tiny_model(inflation=inflation), "tiny").save_pretrained(tmp_path / str(inflation))
+        sources.add(Nowcaster.from_pretrained(tmp_path / str(inflation)).source)
+    assert len(sources) == 2
+
+
+def test_only_the_lead_frames_asked_for_are_computed(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    frames: list[int] = []
+    hook = nowcaster.model.denoiser.register_forward_pre_hook(
+        lambda _, given: frames.append(given[0].shape[1])
+    )
+    forecast = nowcaster.nowcast(storm, members=1, steps=1, lead_time="10min")
+    hook.remove()
+    assert set(frames) == {2}
+    assert forecast.sizes["lead_time"] == 2
+    # Without a denoiser, which sees all frames together, the beginning of the longer forecast.
+    heedless = Nowcaster(tiny_model(guidance=0.0), "tiny", device="cpu")
+    whole, half = (rate(heedless.nowcast(storm, members=1, lead_time=lead)) for lead in (None, "10min"))
+    np.testing.assert_array_equal(half, whole[:, :2])
+
+
+def test_lead_times_that_are_no_frames_are_refused(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    for wrong in ("7min", "25min", "soon"):
+        with pytest.raises(ObservationError, match="expected a lead time"):
+            nowcaster.nowcast(storm, members=1, steps=1, lead_time=wrong)
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm-solver++", "unipc"])
+def test_every_sampler_is_repeatable(nowcaster: Nowcaster, storm: xr.DataArray, sampler: str) -> None:
+    few, many = (
+        rate(nowcaster.nowcast(storm, members=members, steps=3, sampler=sampler)) for members in (1, 2)
+    )
+    np.testing.assert_array_equal(few, many[:1])
+
+
+def test_input_that_cannot_be_forecast_is_refused(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    with pytest.raises(ObservationError, match="at least 4 frames, found 3"):
+        nowcaster.nowcast(storm[:3])
+    stretched = storm.assign_coords(time=storm["time"] + np.array([0, 0, 0, 60], "m8[s]"))
+    with pytest.raises(ObservationError, match="equal step"):
+        nowcaster.nowcast(stretched)
+    with pytest.raises(ObservationError, match="units"):
+        nowcaster.nowcast(storm.assign_attrs(units="dBZ"))
+    with pytest.raises(ObservationError, match="at least 0 mm/h"):
+        nowcaster.nowcast(storm.copy(data=storm.values - 1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("members", value) for value in (0, -1, 2.5, "4", None, True, 2**20 + 1)),
+        *(("steps", value) for value in (0, 1001, 1.5, None)),
+        *(("seed", value) for value in (-1, None, 0.5, "0", 2**70, 2**43)),
+        *(("sampler", value) for value in ("magic", None, 3)),
+        *(("lead time", value) for value in (80, "10", "", "0min", "soon")),
+        ("on_start", None),
+    ],
+)
+def test_arguments_out_of_their_bounds_are_refused_before_anything_is_read(
+    nowcaster: Nowcaster, name: str, wrong: object
+) -> None:
+    with pytest.raises(ConfigurationError, match=name) as refused:
+        nowcaster.nowcast(None, **{name.replace(" ", "_"): wrong})  # type: ignore[arg-type]
+    assert repr(wrong) in str(refused.value)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    plain = nowcaster.nowcast(storm, members=1, steps=1, seed=3)
+    numpy = nowcaster.nowcast(storm, members=np.int64(1), steps=np.uint8(1), seed=np.int64(3))
+    xr.testing.assert_identical(numpy, plain)
+    nowcaster.nowcast(storm, members=1, steps=1, seed=2**43 - 1)
+
+
+def test_members_rain_no_harder_than_is_believed_of_what_is_observed(
+    nowcaster: Nowcaster, storm: xr.DataArray
+) -> None:
+    for cap in (1000.0, 20.0):
+        strong = storm.copy(data=np.minimum(storm.values * 1000.0, np.float32(cap))).assign_attrs(
+            max_rate=cap
+        )
+        forecast = rate(nowcaster.nowcast(strong, members=2, steps=1))
+        assert np.nanmax(forecast) <= cap
+
+
+def test_frames_that_jitter_are_forecast_by_their_nominal_step_and_that_is_said(
+    nowcaster: Nowcaster, storm: xr.DataArray
+) -> None:
+    jitter = storm.assign_coords(time=storm["time"] + np.array([0, 7, -6, 2], "m8[s]"))
+    with pytest.warns(InputDepartsFromTraining, match="4:47 to 5:08 minutes apart, taken for steps of 5"):
+        forecast = nowcaster.nowcast(jitter, members=1, steps=1)
+    np.testing.assert_array_equal(forecast["lead_time"].values, np.arange(1, 5) * np.timedelta64(5, "m"))
+    np.testing.assert_array_equal(rate(forecast), rate(nowcaster.nowcast(storm, members=1, steps=1)))
+
+
+def test_old_frames_are_refused_where_a_time_is_asked_for(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    late = storm["time"].values[-1] + np.timedelta64(1, "D")
+    with pytest.raises(NoDataError, match="24 hours before"):
+        nowcaster.nowcast(storm, members=1, steps=1, reference_time=late)
+    nowcaster.nowcast(storm, members=1, steps=1, reference_time=late, max_age="25h")
+
+
+def test_departures_from_training_are_said(nowcaster: Nowcaster) -> None:
+    with pytest.warns(InputDepartsFromTraining) as warned:
+        nowcaster.nowcast(simulate(4, (64, 64), step_minutes=10, pixel_size=4000), members=1, steps=1)
+    said = [str(w.message) for w in warned if w.category is InputDepartsFromTraining]
+    assert [message.split(",")[0] for message in said] == ["time step 10 min", "pixels of 4000 m"]
+
+
+def test_weights_survive_being_saved(nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path) -> None:
+    Nowcaster(tiny_model(), "x", "# card", device="cpu").save_pretrained(tmp_path / "saved")
+    loaded = Nowcaster.from_pretrained(tmp_path / "saved", device="cpu")
+    assert loaded.card == "# card"
+    np.testing.assert_array_equal(
+        rate(loaded.nowcast(storm, members=1, steps=1)), rate(nowcaster.nowcast(storm, members=1, steps=1))
+    )
+    weights = tmp_path / "saved" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match="damaged"):
+        Nowcaster.from_pretrained(tmp_path / "saved")
+    (tmp_path / "saved" / "config.json").write_text('{"name": "x"}')
+    with pytest.raises(ModelError, match="not a model's configuration"):
+        Nowcaster.from_pretrained(tmp_path / "saved")
+    with pytest.raises(ModelError, match="expected a shipped model"):
+        Nowcaster.from_pretrained("nonesuch")
+
+
+def assert_conforms_to_cf(path: Path) -> None:
+    checked = subprocess.run(
+        [CHECKER, "--test=cf:1.11", "--criteria=strict", path], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_files_are_georeferenced_and_repeatable(nowcaster: Nowcaster, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for i, frame in enumerate(simulate(4, (64, 72), seed=2).values):
+        write_knmi(tmp_path / "in", f"2010-08-26T03:{5 * i:02}", (frame * 100 / 12).round())
+    observations = open_radar(tmp_path / "in")
+    for name in ("a.nc", "b.nc"):
+        write_nowcast(nowcaster.nowcast(observations, members=2, steps=1), tmp_path / name)
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+    assert_conforms_to_cf(tmp_path / "a.nc")
+    stored = open_nowcast(tmp_path / "a.nc")
+    np.testing.assert_array_equal(stored["y"], observations["y"])
+    assert stored["crs"].attrs["crs_wkt"] == observations["crs"].attrs["crs_wkt"]
+    assert pd.Timestamp(stored["valid_time"].values[0]) == pd.Timestamp("2010-08-26T03:20")
+    # The north-western corner of the Dutch composite.
+    assert float(stored["lat"][0, 0]) == pytest.approx(55.97, abs=0.02)
+    assert float(stored["lon"][0, 0]) == pytest.approx(0.0, abs=0.02)
+    with pytest.raises(ObservationError, match="expected a nowcast"):
+        open_nowcast(Path(__file__))
+
+
+def test_a_forecast_on_latitudes_and_longitudes_conforms_to_cf(nowcaster: Nowcaster, tmp_path: Path) -> None:
+    frames = simulate(4, (64, 64), seed=1).values
+    for minute, frame in zip((0, 5, 10, 15), frames, strict=True):
+        write_mrms(tmp_path, f"20190610-00{minute:02}00", (frame * 10).round())
+    observations = open_radar(tmp_path)
+    write_nowcast(nowcaster.nowcast(observations, members=1, steps=1), tmp_path / "a.nc")
+    assert_conforms_to_cf(tmp_path / "a.nc")
+    stored = open_nowcast(tmp_path / "a.nc")
+    assert float(stored["lat"][0, 0]) == pytest.approx(54.995, abs=1e-4)
+    assert float(stored["lon"][0, 0]) == pytest.approx(-129.995, abs=1e-4)
+
+
+def test_products_of_an_ensemble(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    forecast = nowcaster.nowcast(storm, members=4, steps=1)
+    members = rate(forecast)
+    probability = forecast.ssldm.exceedance_probability(1.0)
+    assert probability.dims == ("lead_time", "y", "x")
+    observed = np.isfinite(members[0])
+    np.testing.assert_allclose(probability.values[observed], (members >= 1.0).mean(axis=0)[observed])
+    np.testing.assert_allclose(forecast.ssldm.mean().values, members.mean(axis=0))
+    assert np.isnan(probability.values[~observed]).all()
+
+
+def test_tiles_cover_the_domain_and_blend_to_what_they_share() -> None:
+    tiling = Tiling(height=192, width=320, size=128, overlap=32, stride=32)
+    field = torch.arange(192.0)[:, None] + torch.arange(320.0)[None, :]
+    blend = Blend(tiling, ())
+    for rows, columns in tiling:
+        assert rows.start % 32 == columns.start % 32 == 0
+        blend.add((rows, columns), field[rows, columns])
+    torch.testing.assert_close(blend.result(), field)
+
+
+@pytest.mark.parametrize(("matching", "spectrum"), [(0.0, 0.0), (0.5, 1.0)])
+def test_tiled_forecasts_have_no_seams(matching: float, spectrum: float) -> None:
+    """Jumps between neighbouring pixels are no larger where a tile begins or ends than elsewhere."""
+    wide = simulate(4, (64, 320), seed=4)
+    model = tiny_model(128, matching=matching, spectrum=spectrum)
+    tiled = Nowcaster(model, "tiny test", device="cpu").nowcast(wide, members=4, steps=2)
+    tiles = Tiling(height=64, width=320, size=128, overlap=32, stride=8)
+    edges = {edge - 1 for _, columns in tiles for edge in (columns.start, columns.stop)}
+    jumps = np.nanmean(np.abs(np.diff(np.cbrt(rate(tiled)), axis=-1))[..., 8:-8], axis=(0, 1, 2))
+    inner = [column - 8 for column in edges if 8 <= column < 320 - 9]
+    assert len(inner) == 4
+    assert jumps[inner].max() <= np.quantile(np.delete(jumps, inner), 0.99)
