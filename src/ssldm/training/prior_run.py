@@ -1,6 +1,6 @@
 """The training of a prior from a pack: PyTorch and Lightning are all that it takes, on any device."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import lightning
@@ -44,6 +44,7 @@ def train_prior(
     *,
     without: Collection[str] = (),
     device: torch.device,
+    callbacks: Iterable[lightning.Callback] = (),
 ) -> Path:
     """Train the prior of a model; returns the file of its weights. Goes on where an earlier run stopped.
 
@@ -54,6 +55,7 @@ def train_prior(
         out: folder of the run: checkpoint, logs, weights.
         without: products to leave out; they are what it is validated on, if there are any.
         device: where windows are kept.
+        callbacks: more of Lightning's.
     """
     if (weights := out / WEIGHTS).exists():
         model.prior.load_state_dict(load_file(weights))
@@ -68,6 +70,6 @@ def train_prior(
     module = PriorModule(model.to(device), config, train, held_out)
     data = _Steps(config.optimisation.steps, validated=held_out is not None)
     lightning.seed_everything(config.optimisation.seed, verbose=False)
-    fit(module, data, config.optimisation, out, resume=(out / CHECKPOINT).exists())
+    fit(module, data, config.optimisation, out, resume=(out / CHECKPOINT).exists(), extra_callbacks=callbacks)
     save_file({name: value.cpu().contiguous() for name, value in model.prior.state_dict().items()}, weights)
     return weights
