@@ -80,7 +80,7 @@ def train(given: argparse.Namespace) -> None:
     from ssldm.training.prior_preset import PriorTraining
     from ssldm.training.prior_run import train_prior
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(given.threads)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     products = {each.product for each in read_pack(given.pack)}
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--levels", type=int, default=0)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--texture", type=float, default=5.0)
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.minutes:

@@ -4,59 +4,86 @@ The same scheme as `pysteps.extrapolation.semilagrangian` (backward in time, mid
 interpolation), as tensor operations: the trajectories are found once and then carry any number of fields.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def trajectories(motion: Tensor, steps: int) -> Tensor:
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of a domain's pixels.
+
+    Attributes:
+        domain: height and width of the domain.
+        row, column: of its upper left corner.
+        height, width: its own.
+    """
+
+    domain: tuple[int, int]
+    row: int
+    column: int
+    height: int
+    width: int
+
+    @staticmethod
+    def whole(height: int, width: int) -> "Region":
+        """All of a domain."""
+        return Region((height, width), 0, 0, height, width)
+
+
+def trajectories(motion: Tensor, steps: int, region: Region, spacing: int = 1) -> Tensor:
     """Where the air at each pixel was 1 … ``steps`` time steps before.
 
     Args:
-        motion: ``(b, 2, h, w)`` in pixels a step, x then y (rows downwards); it stays as it is.
+        motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the domain
+            from the first on, linear between them; it stays as it is.
         steps: how many.
+        region: the pixels that trajectories end at.
+        spacing: pixels between the places of the motion.
 
     Returns:
-        ``(b, steps, 2, h, w)``: displacement in pixels from each pixel to its origin, x then y.
+        ``(steps, 2, h', w')``: displacement in pixels from each pixel of the region to its origin, x then y.
     """
-    displacement, increment = torch.zeros_like(motion), motion
+    displacement = motion.new_zeros(1, 2, region.height, region.width)
+    increment = sample_at(motion[None], displacement, region, spacing)
     found = []
     for _ in range(steps):
-        increment = sample_at(motion, displacement - 0.5 * increment)
+        increment = sample_at(motion[None], displacement - 0.5 * increment, region, spacing)
         displacement = displacement - increment
-        increment = sample_at(motion, displacement)
+        increment = sample_at(motion[None], displacement, region, spacing)
         found.append(displacement)
-    return torch.stack(found, dim=1)
+    return torch.cat(found)
 
 
-def sample_at(field: Tensor, displacement: Tensor) -> Tensor:
-    """A field at displaced places, by linear interpolation; beyond its edges it goes on as at them.
+def sample_at(field: Tensor, displacement: Tensor, region: Region, spacing: int = 1) -> Tensor:
+    """A field at displaced places, by linear interpolation; outside the domain it goes on as at its edge.
 
     Args:
-        field: ``(n, c, h, w)``.
-        displacement: ``(n, 2, h', w')`` in pixels, x then y, from the pixels of the upper left corner on.
+        field: ``(n, c, h, w)``, at every so many-th pixel of the domain.
+        displacement: ``(n, 2, h', w')`` in pixels, x then y, of each pixel of a region.
+        region: where those pixels are.
+        spacing: pixels between the field's values.
     """
-    return F.grid_sample(field, _grid(displacement, field), padding_mode="border", align_corners=True)
-
-
-def carry(field: Tensor, displacement: Tensor) -> Tensor:
-    """A field carried along trajectories: as `sample_at`, NaN where it comes from outside the domain."""
+    x, y = _places(displacement, region)
     height, width = field.shape[-2:]
-    x, y = _places(displacement)
+    scale_x, scale_y = (2.0 / max(spacing * (size - 1), 1) for size in (width, height))
+    x, y = x.clamp(0, region.domain[1] - 1), y.clamp(0, region.domain[0] - 1)
+    grid = torch.stack([x * scale_x - 1.0, y * scale_y - 1.0], dim=-1)
+    return F.grid_sample(field, grid, padding_mode="border", align_corners=True)
+
+
+def carry(field: Tensor, displacement: Tensor, region: Region) -> Tensor:
+    """A field carried along trajectories: as `sample_at`, 0 where it comes from outside the domain."""
+    height, width = field.shape[-2:]
+    x, y = _places(displacement, region)
     inside = (x >= 0.0) & (x <= width - 1.0) & (y >= 0.0) & (y <= height - 1.0)
-    return torch.where(inside[:, None], sample_at(field, displacement), torch.nan)
+    return sample_at(field, displacement, region) * inside[:, None]
 
 
-def _places(displacement: Tensor) -> tuple[Tensor, Tensor]:
+def _places(displacement: Tensor, region: Region) -> tuple[Tensor, Tensor]:
     """Columns and rows that each pixel takes its value from, ``(n, h, w)`` each."""
-    height, width = displacement.shape[-2:]
-    columns = torch.arange(width, device=displacement.device)
-    rows = torch.arange(height, device=displacement.device)
+    columns = torch.arange(region.column, region.column + region.width, device=displacement.device)
+    rows = torch.arange(region.row, region.row + region.height, device=displacement.device)
     return displacement[:, 0] + columns, displacement[:, 1] + rows[:, None]
-
-
-def _grid(displacement: Tensor, field: Tensor) -> Tensor:
-    """Places in the units of `grid_sample`, -1 to 1 from edge to edge."""
-    height, width = field.shape[-2:]
-    x, y = _places(displacement)
-    return torch.stack([2.0 * x / max(width - 1, 1) - 1.0, 2.0 * y / max(height - 1, 1) - 1.0], dim=-1)

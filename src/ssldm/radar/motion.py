@@ -16,8 +16,10 @@ _DRY_DECIBEL = -15.0
 _LEAST_SEARCHED = 32
 _GREYS_A_DECIBEL = 4.0
 _SEARCH_REACH = 8.0
-# Of the tracked motion: pixels that vectors are averaged over, and between the places they are interpolated to.
-_DECLUSTERED, _SPACING = 20, 16
+# Pixels that tracked vectors are averaged over.
+_DECLUSTERED = 20
+# Pixels between the places that tracked vectors are interpolated to.
+SPACING = 16
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,14 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
         places, vectors = decluster(places, vectors, _DECLUSTERED, 1)
     if not len(places):
         return np.zeros((2, *rate.shape[1:]), np.float32)
-    rows, columns = (np.arange(0, size + _SPACING - 1, _SPACING) for size in rate.shape[1:])
+    rows, columns = (np.arange(0, size + SPACING - 1, SPACING) for size in rate.shape[1:])
     interpolate = pysteps_module("utils.interpolate").idwinterp2d
     return _refined(np.asarray(interpolate(places, vectors, columns, rows)), rate.shape[1:])
 
 
 def _refined(coarse: FloatArray, size: tuple[int, ...]) -> NDArray[np.float32]:
-    """A field ``(2, h', w')`` at every `_SPACING`-th pixel, at every one: ``(2, h, w)``."""
-    places = np.meshgrid(*(np.arange(length) / _SPACING for length in size), indexing="ij")
+    """A field ``(2, h', w')`` at every `SPACING`-th pixel, at every one: ``(2, h, w)``."""
+    places = np.meshgrid(*(np.arange(length) / SPACING for length in size), indexing="ij")
     return np.stack([map_coordinates(field, places, order=1, mode="nearest") for field in coarse]).astype(
         np.float32
     )

@@ -16,11 +16,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.atomic import replacing
-from ssldm.radar.motion import estimate_motion, mean_motion
+from ssldm.radar.motion import SPACING, estimate_motion, mean_motion
 from ssldm.radar.speckle import remove_speckle
 from ssldm.radar.units import WET_MM_PER_HOUR
 from ssldm.radar.windows import gap_free_runs, rescaling, step_minutes_of
-from ssldm.training.packed_series import MOTION_STRIDE, Opening, PackedSeries, to_codes
+from ssldm.training.packed_series import Opening, PackedSeries, to_codes
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -119,8 +119,8 @@ def _classes(rate: NDArray[np.float32]) -> tuple[float, ...]:
 
 
 def _coarse(motion: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Motion ``(..., h, w)`` at every `MOTION_STRIDE`-th pixel, from the first on."""
-    return motion[..., ::MOTION_STRIDE, ::MOTION_STRIDE].astype(np.float16)
+    """Motion ``(..., h, w)`` at every `SPACING`-th pixel, from the first on."""
+    return motion[..., ::SPACING, ::SPACING].astype(np.float16)
 
 
 def _serialised(series: Sequence[PackedSeries]) -> bytes:

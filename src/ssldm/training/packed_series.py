@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# Pixels between the places that motion is kept at.
-MOTION_STRIDE = 16
 # Code 0 is dry, 255 unobserved; between them quarters of a decibel of rain rate.
 UNOBSERVED, _FIRST_DECIBEL, _STEP = 255, -13.0, 0.25
 
@@ -34,7 +32,8 @@ class PackedSeries:
         classes: the few rain rates in mm/h that there are, where each stands for a class; else empty.
         openings: windows of time.
         motions: ``(n, 2, 2, h', w')`` in pixels a frame of the window, x then y, of each window's context:
-            tracked, and the mean of two estimates, at every `MOTION_STRIDE`-th pixel.
+            tracked, and the mean of two estimates, at every
+            `ssldm.radar.motion.SPACING`-th pixel.
     """
 
     product: str

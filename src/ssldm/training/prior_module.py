@@ -1,6 +1,7 @@
 """Training of what is expected, by the CRPS of members made as a forecast makes them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -11,16 +12,37 @@ from torch import Tensor
 
 from ssldm.forecast.condition import carry_context
 from ssldm.forecast.speckle import remove_speckle
+from ssldm.model.carried import Carried
 from ssldm.model.storm_model import StormModel
 from ssldm.model.storm_noise import filtered, storm_filters
 from ssldm.training.optimisation import configure_optimiser
-from ssldm.training.packed_windows import PackedWindows, Windows
+from ssldm.training.packed_windows import PackedWindows
 from ssldm.training.prior_preset import PriorTraining
 
 # Where all members are dry, how much of the gradient passes that tells one to rain.
 _LEAK = 0.05
 # Of the seeds: training and validation draw different windows.
 _TRAINING, _VALIDATION = 0, 1
+_VALIDATION_MEMBERS = 6
+# Of an extrapolation, in mm/h: an archive without rain is not to drown the others.
+_LEAST_ERROR = 0.02
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some windows at some lead times.
+
+    Attributes:
+        carried: their context.
+        observed: ``(b, t, s, s)`` in mm/h.
+        valid: ``(b, t, s, s)``, whether it was observed and is forecast.
+        product: ``(b,)``
+    """
+
+    carried: Carried
+    observed: Tensor
+    valid: Tensor
+    product: Tensor
 
 
 class PriorModule(lightning.LightningModule):
@@ -31,6 +53,8 @@ class PriorModule(lightning.LightningModule):
         config: sizes and weights of the losses.
         train, validation: windows.
     """
+
+    usual_error: Tensor
 
     def __init__(
         self, model: StormModel, config: PriorTraining, train: PackedWindows, validation: PackedWindows | None
@@ -45,86 +69,99 @@ class PriorModule(lightning.LightningModule):
     @torch.no_grad()
     def _usual_error(self, windows: PackedWindows) -> Tensor:
         """Mean absolute error of the extrapolation in mm/h, of each product: rain is weaker in one than in another."""
-        device = windows.rates.device
-        sums = torch.zeros(2, len(windows.products), device=device)
+        sums = torch.zeros(2, len(windows.products), device=windows.rates.device)
         rng = np.random.default_rng((self.config.optimisation.seed, 2))
         for _ in range(self.config.error_batches):
-            drawn = windows.draw(self.config.optimisation.batch_size, rng, augmented=False)
-            carried, observed, valid = self._known(drawn, range(2, self.model.lead_frames, 4))
-            error = (self.model.to_rate(carried.extrapolated[:, :, 0]) - observed).abs() * valid
-            for row, values in enumerate((error, valid.float())):
-                sums[row].index_add_(0, drawn.product.to(device), values.sum(dim=(1, 2, 3)))
+            batch = self._batch(windows, range(2, self.model.lead_frames, 4), rng, augmented=False)
+            error = self._extrapolation_error(batch)
+            for row, values in enumerate((error, batch.valid.float())):
+                sums[row].index_add_(0, batch.product, values.sum(dim=(1, 2, 3)))
         return sums[0] / sums[1].clamp_min(1.0)
 
-    def _known(self, drawn: Windows, leads: Sequence[int]) -> tuple[Any, Tensor, Tensor]:
-        """The carried context, what was observed ``(b, t, s, s)`` in mm/h, and where both are known."""
-        model = self.model
-        context = model.above_dry(remove_speckle(drawn.rate[:, : model.context_frames]))
-        carried = carry_context(context, drawn.motions, [lead + 1 for lead in leads], model.stride)
-        observed = drawn.rate[:, [model.context_frames + lead for lead in leads]]
-        valid = carried.observed & observed.isfinite()
-        return carried, observed.nan_to_num(nan=0.0), valid
+    def _extrapolation_error(self, batch: Batch) -> Tensor:
+        return (self.model.to_rate(batch.carried.extrapolated[:, :, 0]) - batch.observed).abs() * batch.valid
 
-    def members(self, drawn: Windows, leads: Sequence[int], count: int, generator: torch.Generator) -> tuple[Any, ...]:
-        """Members ``(m, b, t, s, s)`` in network units above dry, and what `_known` gives."""
-        model = self.model
-        carried, observed, valid = self._known(drawn, leads)
-        expected = model.expected(carried, torch.tensor(leads, device=valid.device))
-        mean = model.decode(expected.waves)
-        deviation = expected.deviation(model.stride)
-        context = model.above_dry(drawn.rate[:, : model.context_frames]).nan_to_num(nan=0.0)
-        filters = storm_filters(context, model.config.noise)[:, None]
-        white = torch.randn((count, *valid.shape), generator=generator, device=valid.device)
+    def _batch(
+        self, windows: PackedWindows, leads: Sequence[int], rng: np.random.Generator, *, augmented: bool
+    ) -> Batch:
+        """Windows drawn from the generator; augmented, turned by a symmetry and of weaker or stronger rain."""
+        model, examples, products = self.model, [], []
+        for _ in range(self.config.optimisation.batch_size):
+            window = windows.draw(rng)
+            products.append(window.product)
+            factor = float(np.exp(rng.normal(0.0, self.config.intensity))) if augmented else 1.0
+            symmetry = int(rng.integers(8)) if augmented else 0
+            context = model.above_dry(remove_speckle(window.context * factor))
+            steps = [lead + 1 for lead in leads]
+            carried = carry_context(context, window.motions, steps, model.stride, window.region, window.spacing)
+            fields = (carried.extrapolated, carried.observed, carried.history, factor * window.observed[None, leads])
+            examples.append([turned(field, symmetry) for field in fields])
+        extrapolated, known, history, observed = (torch.cat(parts) for parts in zip(*examples, strict=True))
+        product = torch.tensor(products, device=observed.device)
+        return Batch(
+            Carried(extrapolated, known, history), observed.nan_to_num(nan=0.0), known & observed.isfinite(), product
+        )
+
+    def _members(self, batch: Batch, leads: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
+        """Members ``(m, b, t, s, s)`` in network units above dry, of independent noise."""
+        model, carried = self.model, batch.carried
+        expected = model.expected(carried, torch.tensor(leads, device=batch.valid.device))
+        filters = storm_filters(carried.extrapolated[:, :, 0], model.config.noise)[:, None]
+        white = torch.randn((count, *batch.valid.shape), generator=generator, device=batch.valid.device)
         noise = filtered(white[:, :, :, None], filters)
-        return mean + (deviation * noise).sum(dim=3), carried, observed, valid
+        return model.decode(expected.waves) + (expected.deviation(model.stride) * noise).sum(dim=3)
 
     def training_step(self, _: Any, step: int) -> Tensor:
         """Losses of rain rates and of differences between scales."""
         config, device = self.config, self.usual_error.device
-        seed = (config.optimisation.seed, _TRAINING, self.global_step)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng((config.optimisation.seed, _TRAINING, self.global_step))
         generator = torch.Generator(device).manual_seed(int(rng.integers(1 << 62)))
-        drawn = self.windows[_TRAINING].draw(config.optimisation.batch_size, rng, augmented=True)
         leads = sorted(rng.permutation(self.model.lead_frames)[: config.leads].tolist())
-        members, _, observed, valid = self.members(drawn, leads, config.members, generator)
-        members = _leaking(members)
-        weight = valid.float()
-        usual = self.usual_error[drawn.product.to(device)].clamp_min(0.02)[:, None, None, None]
+        train = self.windows[_TRAINING]
+        batch = self._batch(train, leads, rng, augmented=True)
+        members = _leaking(self._members(batch, leads, config.members, generator))
+        weight = batch.valid.float()
+        usual = self.usual_error[batch.product].clamp_min(_LEAST_ERROR)[:, None, None, None]
         rate = crps_of_means(
-            self.model.to_rate(members, dry=False) / usual, observed / usual, weight, config.scales
+            self.model.to_rate(members, dry=False) / usual, batch.observed / usual, weight, config.scales
         )
-        seen = self.model.above_dry(observed) * weight
+        seen = self.model.above_dry(batch.observed) * weight
         texture = crps_of_differences(members * weight, seen, weight, config.levels)
         self.log_dict({"train/rate": rate.detach(), "train/texture": texture.detach()})
         return rate + config.texture * texture
 
     def validation_step(self, _: Any, number: int) -> None:
-        """Fair CRPS of ten members beside the error of the extrapolation, in mm/h."""
+        """Fair CRPS of a few members beside the error of the extrapolation, in mm/h."""
         windows, device = self.windows[_VALIDATION], self.usual_error.device
         if windows is None:
             return
         rng = np.random.default_rng((0, _VALIDATION, number))
         generator = torch.Generator(device).manual_seed(int(rng.integers(1 << 62)))
-        drawn = windows.draw(4, rng, augmented=False)
-        leads = range(self.model.lead_frames)
-        members, carried, observed, valid = self.members(drawn, leads, 10, generator)
-        rates = self.model.to_rate(members.clamp_min(0.0))
-        crps = fair_crps(rates, observed) * valid
-        error = (self.model.to_rate(carried.extrapolated[:, :, 0]) - observed).abs() * valid
+        leads = range(3, self.model.lead_frames, 4)
+        batch = self._batch(windows, leads, rng, augmented=False)
+        rates = self.model.to_rate(self._members(batch, leads, _VALIDATION_MEMBERS, generator).clamp_min(0.0))
         mean = rates.mean(dim=0)
-        spread = ((rates - mean).square().sum(dim=0) / (len(rates) - 1) * valid).sum()
-        missed = ((mean - observed).square() * valid).sum()
-        values = {
-            "val/crps": crps.sum() / valid.sum(),
-            "val/extrapolation": error.sum() / valid.sum(),
-            "val/spread": (spread / valid.sum()).sqrt(),
-            "val/error": (missed / valid.sum()).sqrt(),
+        sums = {
+            "crps": fair_crps(rates, batch.observed),
+            "extrapolation": self._extrapolation_error(batch),
+            "variance": (rates - mean).square().sum(dim=0) / (len(rates) - 1),
+            "square_error": (mean - batch.observed).square(),
         }
-        self.log_dict(values, batch_size=int(valid.sum()))
+        valid = batch.valid.sum()
+        self.log_dict(
+            {f"val/{name}": (values * batch.valid).sum() / valid.clamp_min(1) for name, values in sums.items()},
+            batch_size=int(valid),
+        )
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay, on the prior alone."""
         return configure_optimiser(self.model.prior.parameters(), self.config.optimisation)
+
+
+def turned(field: Tensor, symmetry: int) -> Tensor:
+    """Squares ``(..., s, s)`` by one of the eight symmetries, 0 to 7: rotations, then a flip."""
+    rotated = torch.rot90(field, symmetry % 4, (-2, -1))
+    return rotated.flip(-1) if symmetry >= 4 else rotated
 
 
 def _leaking(above_dry: Tensor) -> Tensor:

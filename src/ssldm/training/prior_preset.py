@@ -12,6 +12,7 @@ class PriorTraining(Config):
     Attributes:
         size: side of a window in pixels.
         coarsenings: block averages that windows are taken from.
+        intensity: deviation of the logarithm of a factor that makes a window's rain weaker or stronger.
         leads: lead times of each window that enter a step, drawn anew.
         members: of the ensembles whose fair CRPS is trained.
         scales: sides in pixels of the squares whose means enter it, 1 for the pixels themselves.
@@ -21,12 +22,13 @@ class PriorTraining(Config):
         optimisation: steps and rates.
     """
 
-    size: PositiveInt = 256
-    coarsenings: tuple[float, ...] = (1.0, 1.5, 2.0, 3.0)
+    size: PositiveInt = 128
+    coarsenings: tuple[PositiveInt, ...] = (1, 2)
+    intensity: NonNegativeFloat = 0.25
     leads: PositiveInt = 4
-    members: PositiveInt = 3
+    members: PositiveInt = 2
     scales: tuple[PositiveInt, ...] = (1, 4, 16, 64)
     levels: PositiveInt = 5
     texture: NonNegativeFloat = 5.0
-    error_batches: PositiveInt = 8
+    error_batches: PositiveInt = 12
     optimisation: OptimisationConfig

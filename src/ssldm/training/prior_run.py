@@ -62,11 +62,11 @@ def train_prior(
         return weights
     series = read_pack(pack)
     products = {each.product for each in series}
-    sizes = {"frames": model.context_frames + model.lead_frames, "size": config.size, "device": device}
+    sizes = {"context": model.context_frames, "lead": model.lead_frames, "size": config.size, "device": device}
     train = PackedWindows(
         series, [name for name in products if name not in without], coarsenings=config.coarsenings, **sizes
     )
-    held_out = PackedWindows(series, without, coarsenings=(1.0,), **sizes) if without else None
+    held_out = PackedWindows(series, without, coarsenings=(1,), **sizes) if without else None
     module = PriorModule(model.to(device), config, train, held_out)
     data = _Steps(config.optimisation.steps, validated=held_out is not None)
     lightning.seed_everything(config.optimisation.seed, verbose=False)
