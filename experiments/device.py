@@ -71,7 +71,9 @@ def forecast(model, rate, coarse, members, device):  # noqa: ANN001, ANN201
 
 def main() -> None:
     """Each context three times."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("contexts", type=Path)
     parser.add_argument("--prior", type=Path)
     parser.add_argument("--members", type=int, default=20)
@@ -86,7 +88,10 @@ def main() -> None:
     model = model.to(device).eval().requires_grad_(False)
     contexts = np.load(given.contexts)
     for name in sorted({key.rsplit("_", 1)[0] for key in contexts.files}):
-        rate, coarse = contexts[f"{name}_rate"].astype(np.float32), contexts[f"{name}_motions"].astype(np.float32)
+        rate, coarse = (
+            contexts[f"{name}_rate"].astype(np.float32),
+            contexts[f"{name}_motions"].astype(np.float32),
+        )
         for _ in range(given.repeat):
             with torch.inference_mode():
                 seconds, _ = forecast(model, rate, coarse, given.members, device)

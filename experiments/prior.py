@@ -58,7 +58,9 @@ def storm_model(levels: int, width: int):  # noqa: ANN201
         prior={"levels": levels, "width": width},
     ).build()  # fmt: skip
     state = load_file(WEIGHTS / "model.safetensors")
-    coder = {name.removeprefix("autoencoder."): v for name, v in state.items() if name.startswith("autoencoder.")}
+    coder = {
+        name.removeprefix("autoencoder."): v for name, v in state.items() if name.startswith("autoencoder.")
+    }
     model.autoencoder.load_state_dict(coder)
     model.latent_std.copy_(state["latent_std"])
     return model
@@ -138,7 +140,9 @@ def side_by_side(given: argparse.Namespace) -> None:
 
 def main() -> None:
     """One training, or all of them side by side."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("pack", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, help="train everything in so long")

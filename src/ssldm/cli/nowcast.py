@@ -70,15 +70,15 @@ def nowcast(
     until = parse_time(reference_time)
     relation = parse_numbers(zr, "zr", 2)
     tolerant = Path(sources[0]).is_dir() and len(sources) == 1 if strict is None else not strict
-    from ssldm.forecast.weights_folder import read_config, weights_at
-    from ssldm.model.latent_diffusion import ModelConfig
+    from ssldm.forecast.model_config import read_model_config
+    from ssldm.forecast.weights_folder import weights_at
     from ssldm.radar.isolation import newest_isolated
     from ssldm.radar.newest import Wanted
     from ssldm.radar.open import read_options
 
     options = read_options(None if relation is None else (relation[0], relation[1]), max_rate)
     folder = weights_at(model, SHIPPED, {})
-    frames = read_config(folder, ModelConfig).context_frames
+    frames = read_model_config(folder).context_frames
     wanted = Wanted(LOOKED_AT * frames if tolerant else frames, until, skip_damaged=tolerant)
     observations = newest_isolated(sources, wanted, options, format)
     from ssldm.cli.progress import counting

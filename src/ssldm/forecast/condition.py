@@ -49,7 +49,9 @@ def carry_context(
     extrapolated = tracked[0] * observed
     compared = [(there, extrapolated) for there in (*tracked[1:], other[0])]
     compared += [(there, other[0]) for there in other[1:]]
-    history = torch.stack([part for there, with_what in compared for part in (there, (there - with_what).abs())], 1)
+    history = torch.stack(
+        [part for there, with_what in compared for part in (there, (there - with_what).abs())], 1
+    )
     return Carried(
         torch.stack([extrapolated, other[0] * observed], dim=1)[None],
         observed[None],

@@ -10,28 +10,32 @@ import pandas as pd
 import torch
 import xarray as xr
 from huggingface_hub import ModelHubMixin
+from numpy.typing import NDArray
 
 from ssldm.checks import one_of, whole_number
 from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
-from ssldm.diffusion.schedule import SamplerName
+from ssldm.diffusion.schedule import DiffusionConfig, SamplerName
 from ssldm.errors import ArgumentError, ConfigurationError, MissingModelError
 from ssldm.forecast.dataset import nowcast_dataset
 from ssldm.forecast.ensemble import Advance, EnsembleSampler
+from ssldm.forecast.extent import observed_extent
+from ssldm.forecast.model_config import read_model_config
+from ssldm.forecast.speckle import remove_speckle
+from ssldm.forecast.storm_ensemble import StormEnsemble
 from ssldm.forecast.weights_folder import (
     load_weights,
     read_card,
-    read_config,
     weights_at,
     weights_hash,
     write_weights,
 )
 from ssldm.model.latent_diffusion import LatentDiffusion, ModelConfig
+from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.model.precision import has_fast_bfloat16
 from ssldm.paper.autoencoder import Autoencoder
 from ssldm.radar.context import Duration, Time, duration_of, latest_context, most_believed
-from ssldm.radar.motion import extrapolate
+from ssldm.radar.motion import SPACING, estimate_motion, extrapolate, mean_motion
 from ssldm.radar.observations import pixel_size, time_step
-from ssldm.radar.speckle import remove_speckle
 from ssldm.radar.times import minutes_of
 
 SHIPPED = ("small",)
@@ -55,14 +59,18 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
     """
 
     def __init__(
-        self, model: LatentDiffusion, source: str, card: str | None = None, device: Device = "auto"
+        self,
+        model: LatentDiffusion | StormModel,
+        source: str,
+        card: str | None = None,
+        device: Device = "auto",
     ) -> None:
         self.model = _prepare(model, device)
         self.source = source
         self.card = card
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> ModelConfig | StormConfig:
         """What the weights are and were trained for."""
         return self.model.config
 
@@ -81,7 +89,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             ModelError: nothing of that name, or weights that cannot be loaded.
         """
         folder = weights_at(str(name), SHIPPED, hub)
-        config = read_config(folder, ModelConfig)
+        config = read_model_config(folder)
         model = config.build()
         load_weights(model, folder)
         return cls(
@@ -133,7 +141,8 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             ConfigurationError: arguments out of their bounds, a lead time that is not to be had.
         """
         members = whole_number("members", members, 1, MOST_MEMBERS)
-        steps = whole_number("steps", steps, 1, self.config.diffusion.timesteps)
+        diffusion = self.config.diffusion if isinstance(self.config, ModelConfig) else DiffusionConfig()
+        steps = whole_number("steps", steps, 1, diffusion.timesteps)
         seed = whole_number("seed", seed, 0, MOST_SEED)
         one_of("sampler", sampler, get_args(SamplerName))
         length = None if lead_time is None else lead_time_of(lead_time)
@@ -149,21 +158,15 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         step = time_step(context)
         self._warn_of_departures(context, step)
         frames = self._lead_frames(length, step)
-        values = remove_speckle(context.values)
-        speckle = np.nan_to_num(context.values[-1] - values[-1])
-        moved = extrapolate(values, frames)
         highest = np.float32(most_believed(context))
         with torch.inference_mode():
-            ensemble = EnsembleSampler(self.model, values, moved, speckle)
-            advance = on_start(ensemble.calls(members, steps))
-            rate = np.stack(
-                [
-                    np.where(moved.observed, np.minimum(member.numpy(), highest), np.float32(np.nan))
-                    for member in ensemble.members(
-                        members, seed=seed, steps=steps, sampler=sampler, advance=advance
-                    )
-                ]
-            )
+            if isinstance(self.model, StormModel):
+                rate = self._from_storm(self.model, context.values, frames, members, seed, on_start)
+            else:
+                rate = self._from_diffusion(
+                    self.model, context.values, frames, members, seed, steps, sampler, on_start
+                )
+        np.minimum(rate, highest, out=rate)
         return nowcast_dataset(
             rate,
             context,
@@ -173,6 +176,56 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             paired=True,
             settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
+
+    def _from_storm(
+        self,
+        model: StormModel,
+        values: NDArray[np.float32],
+        frames: int,
+        members: int,
+        seed: int,
+        on_start: OnStart,
+    ) -> NDArray[np.float32]:
+        """Rain rates ``(m, t, h, w)`` of a model without a denoiser."""
+        context = torch.from_numpy(values)
+        if model.config.remove_speckle:
+            context = remove_speckle(context)
+        tracked = estimate_motion(context.numpy())
+        motions = torch.from_numpy(np.stack([tracked, mean_motion(context.numpy(), tracked)]))
+        extent = observed_extent(values)
+        device = model.latent_std.device
+        ensemble = StormEnsemble(
+            model,
+            extent.of_frames(context).to(device),
+            extent.of_motion(motions[..., ::SPACING, ::SPACING]).to(device),
+            frames,
+        )
+        rate = np.full((members, frames, *values.shape[1:]), np.nan, np.float32)
+        advance = on_start(-(-members // 2))
+        for number, member in enumerate(ensemble.members(members, seed=seed, advance=advance)):
+            extent.fill(rate[number], member.cpu().numpy())
+        return rate
+
+    def _from_diffusion(
+        self,
+        model: LatentDiffusion,
+        values: NDArray[np.float32],
+        frames: int,
+        members: int,
+        seed: int,
+        steps: int,
+        sampler: SamplerName,
+        on_start: OnStart,
+    ) -> NDArray[np.float32]:
+        """Rain rates ``(m, t, h, w)`` of a denoiser."""
+        cleaned = remove_speckle(torch.from_numpy(values)).numpy()
+        speckle = np.nan_to_num(values[-1] - cleaned[-1])
+        moved = extrapolate(cleaned, frames)
+        ensemble = EnsembleSampler(model, cleaned, moved, speckle)
+        drawn = ensemble.members(
+            members, seed=seed, steps=steps, sampler=sampler, advance=on_start(ensemble.calls(members, steps))
+        )
+        return np.stack([np.where(moved.observed, member.numpy(), np.float32(np.nan)) for member in drawn])
 
     def _lead_frames(self, lead_time: np.timedelta64 | None, step: np.timedelta64) -> int:
         if lead_time is None:
@@ -230,12 +283,14 @@ def resolve_device(device: Device) -> str:
     return device
 
 
-def _prepare(model: LatentDiffusion, device: Device) -> LatentDiffusion:
+def _prepare(model: LatentDiffusion | StormModel, device: Device) -> LatentDiffusion | StormModel:
     device = resolve_device(device)
     try:
         model = model.to(device).eval().requires_grad_(False)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise MissingModelError(f"device {device!r}: {str(error).splitlines()[0]}") from error
+    if isinstance(model, StormModel):
+        return model
     if has_fast_bfloat16(torch.device(device)):
         model.denoiser.bfloat16()
         # A linear code of rain rates loses what bfloat16 rounds off.

@@ -35,21 +35,29 @@ def write_weights(folder: Path, config: Config, state: Mapping[str, Tensor], car
             aside.write_text(card)
 
 
+def read_json(folder: Path) -> Any:
+    """What stands in the configuration in a weights folder.
+
+    Raises:
+        ModelError: no configuration, or no JSON.
+    """
+    _check_files(folder)
+    try:
+        return json.loads((folder / CONFIG).read_text())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingModelError(f"expected a model, found no {CONFIG} in {folder}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder / CONFIG}: expected JSON ({error})") from error
+
+
 def read_config(folder: Path, kind: type[C]) -> C:
     """The configuration in a weights folder.
 
     Raises:
         ModelError: no configuration, or not one of this kind.
     """
-    _check_files(folder)
     try:
-        content = json.loads((folder / CONFIG).read_text())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingModelError(f"expected a model, found no {CONFIG} in {folder}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{folder / CONFIG}: expected JSON ({error})") from error
-    try:
-        return kind.model_validate(content)
+        return kind.model_validate(read_json(folder))
     except ValidationError as error:
         raise ModelError(f"{folder}: not a model's configuration ({first_fault(error, kind)})") from error
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -18,6 +18,7 @@ from ssldm.model.frame_network import FrameNetworkConfig
 from ssldm.model.misfits import misfits_of_frames, misfits_of_parts
 from ssldm.model.residual_target import Expectation, ResidualTarget, per_pixel
 from ssldm.model.scaling import IntensityScaling
+from ssldm.model.trained_for import TrainedFor
 from ssldm.paper.merge_net import Condition
 from ssldm.postprocess.probability_matching import ProbabilityMatchingConfig
 from ssldm.postprocess.spectrum_matching import SpectrumMatchingConfig
@@ -74,27 +75,14 @@ class ModelParts(Config):
         yield from misfits_of_parts(self)
 
 
-class ModelConfig(ModelParts):
+class ModelConfig(ModelParts, TrainedFor):
     """Everything needed to forecast with some weights, and what they were trained for.
 
     Attributes:
-        name: identifier of the weights.
-        context_frames, lead_frames: T_in and T_out.
-        step_minutes: time step of the training data.
-        pixel_size: smallest and largest pixel of the training data, in metres.
         training_size: side of the training windows in pixels; larger domains are tiled.
-        training_data: what it was trained on, in words.
-        versions: of the packages that it was trained with.
     """
 
-    name: str
-    context_frames: PositiveInt = 4
-    lead_frames: PositiveInt = 16
-    step_minutes: PositiveFloat = 5.0
-    pixel_size: tuple[float, float] = (1000.0, 2000.0)
     training_size: PositiveInt = 256
-    training_data: tuple[str, ...] = ()
-    versions: dict[str, str] = Field(default_factory=dict)
 
     def _misfits(self) -> Iterator[str]:
         yield from super()._misfits()

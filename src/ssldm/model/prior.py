@@ -107,7 +107,9 @@ class Prior(nn.Module):
         size = entering.shape[:2]
         numbers = leads.expand(size).flatten()
         out = self.network(entering.flatten(0, 1), numbers).float().unflatten(0, size)
-        slope, offset, log = out.split([self.channels, self.channels, out.shape[2] - 2 * self.channels], dim=2)
+        slope, offset, log = out.split(
+            [self.channels, self.channels, out.shape[2] - 2 * self.channels], dim=2
+        )
         log = _MIDDLE + _BOUND * torch.tanh((_per_pixel(self.log_deviation[leads]) + log) / _BOUND)
         return Expectation(coverage * (regression + slope * mean + offset), log)
 

@@ -42,7 +42,9 @@ class PriorNetwork(nn.Module):
         x = self.middle(x, embedding)
         for block in self.up:
             skip = skipped.pop()
-            coarse = F.interpolate(x, scale_factor=2.0, mode="bilinear")[..., : skip.shape[-2], : skip.shape[-1]]
+            coarse = F.interpolate(x, scale_factor=2.0, mode="bilinear")[
+                ..., : skip.shape[-2], : skip.shape[-1]
+            ]
             x = block(skip + coarse, embedding)
         out: Tensor = self.leave(x)
         return out

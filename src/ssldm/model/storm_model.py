@@ -1,35 +1,32 @@
 """Scaling, coding, expectation and the storm's noise as one module."""
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from ssldm.config import Config
 from ssldm.model.carried import Carried
 from ssldm.model.prior import Expectation, Prior, PriorConfig
 from ssldm.model.storm_noise import StormNoiseConfig
+from ssldm.model.trained_for import TrainedFor
+from ssldm.postprocess.steps import PostprocessStep
 from ssldm.model.block_autoencoder import BlockAutoencoderConfig
 from ssldm.model.scaling import IntensityScaling
 
 
-class StormConfig(Config):
+class StormConfig(TrainedFor):
     """Everything that a forecast without a denoiser depends on.
 
     Attributes:
-        name: identifier of the weights.
-        context_frames, lead_frames: T_in and T_out.
-        step_minutes: time step of the training data.
         scaling, autoencoder, prior, noise: see there.
+        remove_speckle: whether lone pixels of the context count as clutter.
+        postprocess: what is done to members, in this order.
     """
 
-    name: str
-    context_frames: PositiveInt = 4
-    lead_frames: PositiveInt = 16
-    step_minutes: PositiveFloat = 5.0
     scaling: IntensityScaling
     autoencoder: BlockAutoencoderConfig
     prior: PriorConfig = PriorConfig()
     noise: StormNoiseConfig = StormNoiseConfig()
+    remove_speckle: bool = True
+    postprocess: tuple[PostprocessStep, ...] = ()
 
     def build(self) -> "StormModel":
         """The module with fresh weights."""

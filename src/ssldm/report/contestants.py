@@ -20,6 +20,7 @@ from ssldm.verification.baselines import BASELINES, ENSEMBLES, BaselineName, Set
 if TYPE_CHECKING:
     from ssldm.diffusion.schedule import SamplerName
     from ssldm.forecast.unet_forecaster import UNetForecasterConfig
+    from ssldm.model.trained_for import TrainedFor
 
 # From the context (time, y, x) in mm/h and a number of lead frames to a nowcast dataset.
 Forecaster = Callable[[xr.DataArray, int], xr.Dataset]
@@ -203,19 +204,19 @@ def trained(text: str, settings: EnsembleSettings) -> Contestant:
         ModelError: nothing of that name, or something else.
     """
     from ssldm.forecast import nowcaster, unet_forecaster
-    from ssldm.model.latent_diffusion import ModelConfig
+    from ssldm.forecast.model_config import read_model_config
 
     name, _, model = text.rpartition("=")
     folder = weights_at(model, (*nowcaster.SHIPPED, *unet_forecaster.SHIPPED), {})
-    config: ModelConfig | UNetForecasterConfig
+    config: TrainedFor | UNetForecasterConfig
     try:
         config = read_config(folder, unet_forecaster.UNetForecasterConfig)
     except ModelError:
-        config = read_config(folder, ModelConfig)
+        config = read_model_config(folder)
     name, frames = name or config.name, (config.context_frames, config.lead_frames)
-    if isinstance(config, ModelConfig):
-        return ModelContestant(name, os.fspath(folder), frames, settings)
-    return UNetContestant(name, os.fspath(folder), frames)
+    if isinstance(config, unet_forecaster.UNetForecasterConfig):
+        return UNetContestant(name, os.fspath(folder), frames)
+    return ModelContestant(name, os.fspath(folder), frames, settings)
 
 
 def baseline(name: str, settings: EnsembleSettings) -> Contestant:

@@ -56,7 +56,9 @@ def build_pack(
     per_product: dict[str, int] = {}
     for data in series:
         product = str(data.attrs["product"])
-        per_product[product] = per_product.get(product, 0) + len(_starts(data, frames, least_frames, step_minutes))
+        per_product[product] = per_product.get(product, 0) + len(
+            _starts(data, frames, least_frames, step_minutes)
+        )
     found = []
     for data in progress(series, len(series)):
         stride = -(-per_product[str(data.attrs["product"])] // openings)

@@ -71,6 +71,8 @@ def read_pack(path: Path) -> list[PackedSeries]:
             start = end
         openings = tuple(Opening(**opening) for opening in each["openings"])
         series.append(
-            PackedSeries(each["product"], each["factor"], classes=tuple(each["classes"]), openings=openings, **arrays)
+            PackedSeries(
+                each["product"], each["factor"], classes=tuple(each["classes"]), openings=openings, **arrays
+            )
         )
     return series

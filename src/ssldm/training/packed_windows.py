@@ -101,7 +101,9 @@ class PackedWindows:
             if size * each.factor * coarsening <= min(each.codes.shape[1:])
         ]
         self.openings = [
-            (number, opening) for number, each in enumerate(self.scaled) for opening in range(len(each.motions))
+            (number, opening)
+            for number, each in enumerate(self.scaled)
+            for opening in range(len(each.motions))
         ]
         self.probability = self._probability()
 
@@ -124,13 +126,18 @@ class PackedWindows:
         height, width = each.codes.shape[-2:]
         # What lies around begins where motion is known.
         top, left = (max(first - _MARGIN, 0) // each.spacing * each.spacing for first in (row, column))
-        rows, columns = slice(top, min(row + size + _MARGIN, height)), slice(left, min(column + size + _MARGIN, width))
+        rows, columns = (
+            slice(top, min(row + size + _MARGIN, height)),
+            slice(left, min(column + size + _MARGIN, width)),
+        )
         context = self.rates[each.codes[times[: self.context], rows, columns].long()]
         after = each.codes[times[self.context :], row : row + size, column : column + size]
         observed = F.pad(
             self.rates[after.long()], (0, 0, 0, 0, 0, self.lead - len(after)), value=float("nan")
         )
-        places = (slice(part.start // each.spacing, -(-part.stop // each.spacing) + 1) for part in (rows, columns))
+        places = (
+            slice(part.start // each.spacing, -(-part.stop // each.spacing) + 1) for part in (rows, columns)
+        )
         motions = each.motions[opening][:, :, *places]
         region = Region((context.shape[-2], context.shape[-1]), row - top, column - left, size, size)
         product = self.products.index(each.series.product)
@@ -195,7 +202,9 @@ def _within_classes(codes: NDArray[np.uint8], classes: Sequence[float]) -> NDArr
     values = np.log([value for value in classes if value > 0.0])
     # Classes meet half way in the logarithm; the outermost are as wide as their neighbours.
     middle = 0.5 * (values[1:] + values[:-1])
-    bounds = np.concatenate([2 * values[:1] - middle[:1], middle, 2 * values[-1:] - middle[-1:]]).astype(np.float32)
+    bounds = np.concatenate([2 * values[:1] - middle[:1], middle, 2 * values[-1:] - middle[-1:]]).astype(
+        np.float32
+    )
     rate = rates_of_codes()[codes]
     wet = np.nan_to_num(rate) > 0.0
     if not wet.any():

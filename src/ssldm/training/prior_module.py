@@ -93,13 +93,23 @@ class PriorModule(lightning.LightningModule):
             symmetry = int(rng.integers(8)) if augmented else 0
             context = model.above_dry(remove_speckle(window.context * factor))
             steps = [lead + 1 for lead in leads]
-            carried = carry_context(context, window.motions, steps, model.stride, window.region, window.spacing)
-            fields = (carried.extrapolated, carried.observed, carried.history, factor * window.observed[None, leads])
+            carried = carry_context(
+                context, window.motions, steps, model.stride, window.region, window.spacing
+            )
+            fields = (
+                carried.extrapolated,
+                carried.observed,
+                carried.history,
+                factor * window.observed[None, leads],
+            )
             examples.append([turned(field, symmetry) for field in fields])
         extrapolated, known, history, observed = (torch.cat(parts) for parts in zip(*examples, strict=True))
         product = torch.tensor(products, device=observed.device)
         return Batch(
-            Carried(extrapolated, known, history), observed.nan_to_num(nan=0.0), known & observed.isfinite(), product
+            Carried(extrapolated, known, history),
+            observed.nan_to_num(nan=0.0),
+            known & observed.isfinite(),
+            product,
         )
 
     def _members(self, batch: Batch, leads: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
@@ -149,7 +159,10 @@ class PriorModule(lightning.LightningModule):
         }
         valid = batch.valid.sum()
         self.log_dict(
-            {f"val/{name}": (values * batch.valid).sum() / valid.clamp_min(1) for name, values in sums.items()},
+            {
+                f"val/{name}": (values * batch.valid).sum() / valid.clamp_min(1)
+                for name, values in sums.items()
+            },
             batch_size=int(valid),
         )
 

@@ -62,7 +62,12 @@ def train_prior(
         return weights
     series = read_pack(pack)
     products = {each.product for each in series}
-    sizes = {"context": model.context_frames, "lead": model.lead_frames, "size": config.size, "device": device}
+    sizes = {
+        "context": model.context_frames,
+        "lead": model.lead_frames,
+        "size": config.size,
+        "device": device,
+    }
     train = PackedWindows(
         series, [name for name in products if name not in without], coarsenings=config.coarsenings, **sizes
     )

@@ -1,0 +1,17 @@
+"""The configuration of a model, whichever kind it is of."""
+
+from pathlib import Path
+
+from ssldm.forecast.weights_folder import read_config, read_json
+from ssldm.model.latent_diffusion import ModelConfig
+from ssldm.model.storm_model import StormConfig
+
+
+def read_model_config(folder: Path) -> ModelConfig | StormConfig:
+    """The configuration in a weights folder.
+
+    Raises:
+        ModelError: no configuration, or not one of a model.
+    """
+    kind = StormConfig if "prior" in read_json(folder) else ModelConfig
+    return read_config(folder, kind)
