@@ -63,10 +63,10 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
         return np.zeros((2, *rate.shape[1:]), np.float32)
     rows, columns = (np.arange(0, size + SPACING - 1, SPACING) for size in rate.shape[1:])
     interpolate = pysteps_module("utils.interpolate").idwinterp2d
-    return _refined(np.asarray(interpolate(places, vectors, columns, rows)), rate.shape[1:])
+    return refined(np.asarray(interpolate(places, vectors, columns, rows)), rate.shape[1:])
 
 
-def _refined(coarse: FloatArray, size: tuple[int, ...]) -> NDArray[np.float32]:
+def refined(coarse: FloatArray, size: tuple[int, ...]) -> NDArray[np.float32]:
     """A field ``(2, h', w')`` at every `SPACING`-th pixel, at every one: ``(2, h, w)``."""
     places = np.meshgrid(*(np.arange(length) / SPACING for length in size), indexing="ij")
     return np.stack([map_coordinates(field, places, order=1, mode="nearest") for field in coarse]).astype(
