@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--fold", choices=FOLDS, default="all")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--levels", type=int, default=0)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--texture", type=float, default=5.0)

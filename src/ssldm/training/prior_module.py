@@ -121,10 +121,14 @@ class PriorModule(lightning.LightningModule):
         noise = filtered(white[:, :, :, None], filters)
         return model.decode(expected.waves) + (expected.deviation(model.stride) * noise).sum(dim=3)
 
-    def training_step(self, _: Any, step: int) -> Tensor:
-        """Losses of rain rates and of differences between scales."""
+    def training_step(self, *_: Any) -> Tensor:
+        """See `loss_at`."""
+        return self.loss_at(self.global_step)
+
+    def loss_at(self, step: int) -> Tensor:
+        """Losses of rain rates and of differences between scales, of what is drawn for a step."""
         config, device = self.config, self.usual_error.device
-        rng = np.random.default_rng((config.optimisation.seed, _TRAINING, self.global_step))
+        rng = np.random.default_rng((config.optimisation.seed, _TRAINING, step))
         generator = torch.Generator(device).manual_seed(int(rng.integers(1 << 62)))
         leads = sorted(rng.permutation(self.model.lead_frames)[: config.leads].tolist())
         train = self.windows[_TRAINING]

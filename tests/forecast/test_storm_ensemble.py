@@ -1,0 +1,136 @@
+"""Members around what is expected: pairs, seeds, parts, and what is never made up."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from ssldm.forecast.advection import Region, trajectories
+from ssldm.forecast.extent import observed_extent
+from ssldm.forecast.noise import StormNoise
+from ssldm.forecast.nowcaster import Nowcaster
+from ssldm.model.storm_model import StormConfig, StormModel
+from ssldm.model.storm_noise import StormNoiseConfig
+from ssldm.radar.motion import SPACING
+from ssldm.radar.simulation import simulate
+
+
+def storm_model(**changed: object) -> StormModel:
+    """A small model with a prior that says something, if nothing learned."""
+    torch.manual_seed(0)
+    model = StormConfig(
+        name="tiny storm",
+        lead_frames=6,
+        scaling={"kind": "power"},
+        autoencoder={"kind": "block", "width": 8, "latent_channels": 10},
+        prior={"width": 16},
+        **changed,
+    ).build()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def nowcaster() -> Nowcaster:
+    return Nowcaster(storm_model(), "tiny storm", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def storm() -> xr.DataArray:
+    storm = simulate(4, (90, 110), seed=1)
+    storm[1, 40:45, 50:60] = np.nan
+    return storm
+
+
+def rate(forecast: xr.Dataset) -> np.ndarray:
+    return forecast["precipitation_rate"].values
+
+
+def test_a_member_depends_on_seed_and_number_alone(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    few, many = (rate(nowcaster.nowcast(storm, members=count, seed=7)) for count in (3, 6))
+    np.testing.assert_array_equal(few, many[:3])
+    assert not np.array_equal(rate(nowcaster.nowcast(storm, members=1, seed=8)), few[:1], equal_nan=True)
+    assert len({member.tobytes() for member in many}) == 6
+
+
+def test_a_shorter_forecast_is_the_beginning_of_a_longer(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    short, long = (rate(nowcaster.nowcast(storm, members=2, lead_time=t)) for t in ("10min", "30min"))
+    np.testing.assert_allclose(short, long[:, :2], atol=1e-4)
+
+
+def test_pairs_have_opposite_noise(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    model = nowcaster.model
+    assert isinstance(model, StormModel)
+    forecast = nowcaster.nowcast(storm, members=4)
+    assert forecast["noise_pair"].values.tolist() == [0, 0, 1, 1]
+    first, second, third, _ = (model.above_dry(torch.from_numpy(each)) for each in rate(forecast))
+    wet = (first > 0.2) & (second > 0.2) & (third > 0.2)
+    assert int(wet.sum()) > 100
+    # Above dry nothing is cut off: the mean of a pair is what is expected, whatever the noise.
+    apart = (first - second)[wet]
+    assert float(apart.std()) > 0.01
+    middle = 0.5 * (first + second)
+    assert float((middle - third)[wet].std()) > 0.1 * float(apart.std())
+
+
+def test_nan_stands_where_nothing_was_observed(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    members = rate(nowcaster.nowcast(storm, members=2))
+    unobserved = np.isnan(members)
+    assert (unobserved == unobserved[0]).all()
+    assert unobserved[:, :, 40:45, 50:60].all()
+    assert 0.02 < unobserved.mean() < 0.6
+
+
+def test_what_no_radar_sees_changes_nothing(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
+    """A frame of unobserved pixels around a domain is not computed."""
+    around = storm.pad(y=(SPACING, 2 * SPACING), x=(2 * SPACING, SPACING), constant_values=np.nan)
+    around = around.assign_coords(
+        y=storm.y.values[0] + np.arange(around.sizes["y"]) * float(storm.y[1] - storm.y[0]),
+        x=storm.x.values[0] + np.arange(around.sizes["x"]) * float(storm.x[1] - storm.x[0]),
+    )
+    extent = observed_extent(around.values)
+    assert (extent.rows.start, extent.columns.start) == (SPACING, 2 * SPACING)
+    assert (extent.rows.stop, extent.columns.stop) == (SPACING + 90, 2 * SPACING + 110)
+    found = rate(nowcaster.nowcast(around, members=1))
+    inside = found[:, :, SPACING : SPACING + 90, 2 * SPACING : 2 * SPACING + 110]
+    assert np.isnan(found).sum() - np.isnan(inside).sum() == found.size - inside.size
+    alone = rate(nowcaster.nowcast(storm, members=1))
+    # Its motion is tracked in a larger picture, so that some pixels at the edge differ.
+    assert np.nanmedian(np.abs(inside - alone)) < 0.02
+
+
+@pytest.fixture(scope="module")
+def moving() -> StormNoise:
+    context = torch.rand(4, 96, 96, generator=torch.Generator().manual_seed(0))
+    motion = torch.tensor([3.0, -1.0])[:, None, None].expand(2, 7, 7)
+    paths = trajectories(motion, 5, Region.whole(96, 96), SPACING)
+    return StormNoise(context, paths, StormNoiseConfig(memory=0.9))
+
+
+def test_noise_moves_with_the_rain_and_forgets(moving: StormNoise) -> None:
+    draws = torch.stack([moving.draw(seed) for seed in range(60)])
+    assert draws.shape == (60, 5, 4, 96, 96)
+
+    def correlation(steps: int, shift: tuple[int, int]) -> float:
+        there = torch.roll(draws[:, 0], shift, dims=(-1, -2))
+        return float((there * draws[:, steps]).mean() / draws.square().mean())
+
+    assert correlation(1, (3, -1)) == pytest.approx(0.9, abs=0.03)
+    assert correlation(4, (12, -4)) == pytest.approx(0.9**4, abs=0.03)
+    assert abs(correlation(4, (0, 0))) < 0.3
+
+
+def test_noise_of_parts_is_seamless_and_has_unit_variance() -> None:
+    """One white field lies below all parts of a large domain."""
+    generator = torch.Generator().manual_seed(0)
+    context = torch.rand(4, 300, 520, generator=generator)
+    noise = StormNoise(context, torch.zeros(1, 2, 300, 520), StormNoiseConfig())
+    assert len(noise.parts) > 2
+    draws = torch.stack([noise.draw(seed)[0, :3] for seed in range(60)])
+    variance = draws.square().mean(dim=(0, 2))
+    assert 0.75 < float(variance.min())
+    assert float(variance.max()) < 1.3
+    steps = draws.diff(dim=-1).square().mean(dim=(0, 2))
+    assert float(steps.max()) < 1.5 * float(steps.mean(dim=-1).max())
