@@ -7,7 +7,7 @@ from ssldm.forecast.tiling import Tiling
 from ssldm.model.storm_noise import StormNoiseConfig, filtered, storm_filters
 
 # Of the parts of a domain that have a spectrum of their own, in pixels, and the share that they overlap by.
-_PART, _OVERLAP = 256, 0.25
+_PART, _OVERLAP = 128, 0.5
 
 
 class StormNoise:
