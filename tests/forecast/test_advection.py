@@ -1,11 +1,13 @@
 """The trajectories of pysteps, found once for many fields."""
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from ssldm.forecast.advection import Region, carry, trajectories
+from ssldm.forecast.advection import Region, carry, trajectory
 from ssldm.forecast.condition import carry_context
 from ssldm.radar.motion import SPACING, advect, refined
 
@@ -17,7 +19,9 @@ def coarse() -> np.ndarray:
     """A motion of up to some pixels a step that turns within the domain."""
     rng = np.random.default_rng(0)
     places = [-(-length // SPACING) + 1 for length in SIZE]
-    return np.stack([gaussian_filter(rng.normal(size=places), 1.5) * 12.0 for _ in range(2)]).astype(np.float32)
+    return np.stack([gaussian_filter(rng.normal(size=places), 1.5) * 12.0 for _ in range(2)]).astype(
+        np.float32
+    )
 
 
 def test_fields_go_where_pysteps_takes_them(coarse: np.ndarray) -> None:
@@ -25,7 +29,7 @@ def test_fields_go_where_pysteps_takes_them(coarse: np.ndarray) -> None:
     expected = advect(field, refined(coarse, SIZE), 8)
     assert 0.5 < np.isfinite(expected).mean() < 0.98
     whole = Region.whole(*SIZE)
-    paths = trajectories(torch.from_numpy(coarse), 8, whole, SPACING)
+    paths = torch.cat(list(islice(trajectory(torch.from_numpy(coarse), whole, SPACING), 8)))
     moved = carry(torch.from_numpy(field).expand(8, 1, -1, -1), paths, whole)[:, 0].numpy()
     np.testing.assert_allclose(moved, np.nan_to_num(expected, nan=0.0), atol=1e-3)
     assert np.median(np.abs(paths[-1].numpy())) > 3.0
@@ -33,8 +37,10 @@ def test_fields_go_where_pysteps_takes_them(coarse: np.ndarray) -> None:
 
 def test_a_region_is_cut_from_the_whole(coarse: np.ndarray) -> None:
     region = Region(SIZE, 40, 16, 56, 48)
-    whole = trajectories(torch.from_numpy(coarse), 6, Region.whole(*SIZE), SPACING)
-    part = trajectories(torch.from_numpy(coarse), 6, region, SPACING)
+    whole, part = (
+        torch.cat(list(islice(trajectory(torch.from_numpy(coarse), where, SPACING), 6)))
+        for where in (Region.whole(*SIZE), region)
+    )
     torch.testing.assert_close(part, whole[..., 40:96, 16:64])
     field = torch.rand(6, 1, *SIZE)
     torch.testing.assert_close(

@@ -42,7 +42,9 @@ def tiny_storm_model() -> StormModel:
 def storms() -> list[xr.DataArray]:
     storms = [simulate(14, (192, 208), seed=seed) for seed in (1, 2)]
     storms[0].attrs["product"] = "smooth"
-    coarse = storms[1].copy(data=np.select([storms[1] > 4, storms[1] > 1], [8.0, 2.0], 0.0).astype(np.float32))
+    coarse = storms[1].copy(
+        data=np.select([storms[1] > 4, storms[1] > 1], [8.0, 2.0], 0.0).astype(np.float32)
+    )
     coarse[:, :30, :40] = np.nan
     coarse.attrs["product"] = "classes"
     return [storms[0], coarse]
@@ -93,7 +95,9 @@ def test_windows_are_cut_with_what_lies_around_them(pack: Path, storms: list[xr.
         top, left = y - window.region.row, x - window.region.column
         assert (top % SPACING, left % SPACING) == (0, 0)
         height, width = window.region.domain
-        np.testing.assert_array_equal(window.context, truth[t - 4 : t, top : top + height, left : left + width])
+        np.testing.assert_array_equal(
+            window.context, truth[t - 4 : t, top : top + height, left : left + width]
+        )
 
 
 def test_the_window_of_a_domain_sees_what_the_domain_shows(pack: Path) -> None:
@@ -137,7 +141,8 @@ def test_the_fair_score_does_not_depend_on_the_number_of_members() -> None:
     generator = torch.Generator().manual_seed(0)
     observed = torch.randn(200_000, generator=generator)
     scores = [
-        float(fair_crps(torch.randn(count, 200_000, generator=generator), observed).mean()) for count in (2, 8)
+        float(fair_crps(torch.randn(count, 200_000, generator=generator), observed).mean())
+        for count in (2, 8)
     ]
     # Of a normal distribution that is right: 1 / √π.
     np.testing.assert_allclose(scores, np.pi**-0.5, rtol=0.01)

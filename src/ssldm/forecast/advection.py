@@ -4,6 +4,7 @@ The same scheme as `pysteps.extrapolation.semilagrangian` (backward in time, mid
 interpolation), as tensor operations: the trajectories are found once and then carry any number of fields.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -33,28 +34,25 @@ class Region:
         return Region((height, width), 0, 0, height, width)
 
 
-def trajectories(motion: Tensor, steps: int, region: Region, spacing: int = 1) -> Tensor:
-    """Where the air at each pixel was 1 … ``steps`` time steps before.
+def trajectory(motion: Tensor, region: Region, spacing: int = 1) -> Iterator[Tensor]:
+    """Where the air at each pixel was one time step before, two steps, and so on without end.
 
     Args:
         motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the domain
             from the first on, linear between them; it stays as it is.
-        steps: how many.
         region: the pixels that trajectories end at.
         spacing: pixels between the places of the motion.
 
-    Returns:
-        ``(steps, 2, h', w')``: displacement in pixels from each pixel of the region to its origin, x then y.
+    Yields:
+        ``(1, 2, h', w')``: displacement in pixels from each pixel of the region to its origin, x then y.
     """
     displacement = motion.new_zeros(1, 2, region.height, region.width)
     increment = sample_at(motion[None], displacement, region, spacing)
-    found = []
-    for _ in range(steps):
+    while True:
         increment = sample_at(motion[None], displacement - 0.5 * increment, region, spacing)
         displacement = displacement - increment
         increment = sample_at(motion[None], displacement, region, spacing)
-        found.append(displacement)
-    return torch.cat(found)
+        yield displacement
 
 
 def sample_at(field: Tensor, displacement: Tensor, region: Region, spacing: int = 1) -> Tensor:

@@ -1,12 +1,14 @@
 """What is known at each lead time: the context, carried along two estimates of its motion."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssldm.forecast.advection import Region, carry, trajectories
+from ssldm.forecast.advection import Region, carry, trajectory
 from ssldm.model.carried import Carried
 from ssldm.radar.motion import SPACING
 
@@ -22,7 +24,25 @@ def carry_context(
     region: Region | None = None,
     spacing: int = SPACING,
 ) -> Carried:
-    """Carry the context frames to some lead times.
+    """Carry the context frames to some lead times: all of `carried_frames` together."""
+    frames = list(carried_frames(context, motions, leads, stride, region, spacing))
+    return Carried(
+        *(
+            torch.cat([getattr(frame, name) for frame in frames], dim=1)
+            for name in ("extrapolated", "observed", "history")
+        )
+    )
+
+
+def carried_frames(
+    context: Tensor,
+    motions: Tensor,
+    leads: Sequence[int],
+    stride: int,
+    region: Region | None = None,
+    spacing: int = SPACING,
+) -> Iterator[Carried]:
+    """Carry the context frames to one lead time after the other, so that no more than one is in memory.
 
     Args:
         context: ``(t_in, H, W)`` in network units above dry, NaN unobserved.
@@ -33,33 +53,35 @@ def carry_context(
         region: where; everywhere if None.
         spacing: pixels between the places of the motions.
 
-    Returns:
-        A batch of one.
+    Yields:
+        For each lead time a batch of one window and one time.
     """
     if region is None:
         region = Region.whole(*context.shape[-2:])
-    frames = context.nan_to_num(nan=0.0).flip(0)
+    frames = context.nan_to_num(nan=0.0).flip(0)[:, None, None]
     seen = context.isfinite().all(dim=0)
-    first, second = (trajectories(motion, leads[-1] + len(frames) - 1, region, spacing) for motion in motions)
-    tracked = [_at(frame, first, leads, age, region) for age, frame in enumerate(frames)]
-    other = [_at(frame, second, leads, age, region) for age, frame in enumerate(frames)]
-    # Unobserved as soon as one of the four pixels is that linear interpolation takes.
     here = seen[region.row : region.row + region.height, region.column : region.column + region.width]
-    observed = (_at(seen.to(frames), first, leads, 0, region) > _WHOLE) & here
-    extrapolated = tracked[0] * observed
-    compared = [(there, extrapolated) for there in (*tracked[1:], other[0])]
-    compared += [(there, other[0]) for there in other[1:]]
-    history = torch.stack(
-        [part for there, with_what in compared for part in (there, (there - with_what).abs())], 1
-    )
-    return Carried(
-        torch.stack([extrapolated, other[0] * observed], dim=1)[None],
-        observed[None],
-        F.avg_pool2d(history, stride)[None],
-    )
-
-
-def _at(frame: Tensor, paths: Tensor, leads: Sequence[int], age: int, region: Region) -> Tensor:
-    """A frame of some age carried to the lead times, ``(t, h, w)``; dry where it comes from outside the domain."""
-    steps = [lead - 1 + age for lead in leads]
-    return carry(frame.expand(len(steps), 1, -1, -1), paths[steps], region)[:, 0]
+    seen = seen.to(context)[None, None]
+    ages = len(frames)
+    # Of the frame of age a at lead time n: where the air was n + a steps before.
+    recent: list[deque[Tensor]] = [deque(maxlen=ages), deque(maxlen=ages)]
+    steps = zip(*(trajectory(motion, region, spacing) for motion in motions), strict=True)
+    for step, displacements in enumerate(islice(steps, leads[-1] + ages - 1), start=1):
+        for past, displacement in zip(recent, displacements, strict=True):
+            past.append(displacement)
+        if step - ages + 1 not in leads:
+            continue
+        tracked, second = (
+            torch.cat([carry(frame, past[age], region) for age, frame in enumerate(frames)])[:, 0]
+            for past in recent
+        )
+        # Unobserved as soon as one of the four pixels is that linear interpolation takes.
+        observed = (carry(seen, recent[0][0], region)[0, 0] > _WHOLE) & here
+        extrapolated = tracked[0] * observed
+        compared = [(there, extrapolated) for there in (*tracked[1:], second[0])]
+        compared += [(there, second[0]) for there in second[1:]]
+        history = torch.stack(
+            [part for there, with_what in compared for part in (there, (there - with_what).abs())]
+        )
+        pair = torch.stack([extrapolated, second[0] * observed])
+        yield Carried(pair[None, None], observed[None, None], F.avg_pool2d(history, stride)[None, None])

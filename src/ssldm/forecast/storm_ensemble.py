@@ -7,12 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ssldm.diffusion.sampling import member_seed
-from ssldm.forecast.advection import Region, trajectories
-from ssldm.forecast.condition import carry_context
+from ssldm.forecast.condition import carried_frames
 from ssldm.forecast.noise import StormNoise
 from ssldm.model.storm_model import StormModel
 from ssldm.postprocess.steps import prepared
-from ssldm.radar.motion import SPACING
 
 Advance = Callable[[], None]
 
@@ -34,16 +32,20 @@ class StormEnsemble:
         # To whole blocks, with what is unobserved.
         padding = (0, -width % model.stride, 0, -height % model.stride)
         known = model.above_dry(F.pad(context, padding, value=float("nan")))
-        steps = range(1, frames + 1)
-        carried = carry_context(known, motions, steps, model.stride)
-        expected = model.expected(carried, torch.arange(frames, device=context.device))
-        self.observed = carried.observed[0]
-        self.mean = model.decode(expected.waves)[0]
-        self.deviation = expected.deviation(model.stride)[0]
-        paths = trajectories(motions[0], frames, Region.whole(*known.shape[-2:]), SPACING)
-        self.noise = StormNoise(known.nan_to_num(nan=0.0), paths, model.config.noise)
-        extrapolated = model.to_rate(carried.extrapolated[0, :, 0])
-        self.steps = prepared(model.config.postprocess, extrapolated, self.observed)
+        wanted = bool(model.config.postprocess)
+        observed, means, deviations, extrapolated = [], [], [], []
+        for lead, carried in enumerate(carried_frames(known, motions, range(1, frames + 1), model.stride)):
+            expected = model.expected(carried, torch.tensor([lead], device=context.device))
+            means.append(model.decode(expected.waves)[0, 0])
+            deviations.append(expected)
+            observed.append(carried.observed[0, 0])
+            if wanted:
+                extrapolated.append(model.to_rate(carried.extrapolated[0, 0, 0]))
+        self.means, self.expected, self.observed = means, deviations, torch.stack(observed)
+        self.noise = StormNoise(known.nan_to_num(nan=0.0), motions[0], frames, model.config.noise)
+        self.steps = (
+            prepared(model.config.postprocess, torch.stack(extrapolated), self.observed) if wanted else []
+        )
 
     def members(self, count: int, *, seed: int, advance: Advance = lambda: None) -> Iterator[Tensor]:
         """Rain rate ``(t, h, w)`` in mm/h of each member, NaN where it is not forecast.
@@ -52,9 +54,17 @@ class StormEnsemble:
         """
         height, width = self.size
         for first in range(0, count, 2):
-            apart = (self.deviation * self.noise.draw(member_seed(seed, first))).sum(dim=1)
-            for above_dry in (self.mean + apart, self.mean - apart)[: count - first]:
-                rate = self.model.to_rate(above_dry)
+            noise = self.noise.draw(member_seed(seed, first))
+            apart = [
+                (expected.deviation(self.model.stride)[0, 0] * field).sum(dim=0)
+                for expected, field in zip(self.expected, noise, strict=True)
+            ]
+            for sign in (1.0, -1.0)[: count - first]:
+                frames = [
+                    self.model.to_rate(torch.add(mean, field, alpha=sign))
+                    for mean, field in zip(self.means, apart, strict=True)
+                ]
+                rate = torch.stack(frames)
                 for step in self.steps:
                     rate = step(rate)
                 yield torch.where(self.observed, rate, torch.nan)[:, :height, :width]
