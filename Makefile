@@ -1,13 +1,15 @@
 # Everything a fresh machine with Python and make needs: `make demo`, `make test`.
 PYTHON ?= python3
-# Radar files, for `make weights`.
+# Radar files, for `make weights` and `make bench`.
 DATA ?= ../shared/data
+# Options of `make bench`, such as `--only stages`.
+BENCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 
-.PHONY: demo test check format docs weights clean
+.PHONY: demo test check format docs weights bench clean
 
 demo: $(INSTALLED)  ## Forecast a simulated storm with the shipped weights.
 	$(BIN)/ssldm demo --out demo
@@ -28,6 +30,9 @@ format: $(INSTALLED_DEV)
 
 weights: $(INSTALLED)  ## Train the shipped weights from radar files; goes on where it was stopped.
 	PATH="$(CURDIR)/$(BIN):$$PATH" experiments/small.sh $(DATA) runs
+
+bench: $(INSTALLED)  ## What a forecast costs on this machine, beside STEPS: runs/bench/bench.md and bench.json.
+	$(BIN)/python experiments/bench.py --data $(DATA) $(BENCH)
 
 docs: $(INSTALLED_DEV)
 	$(BIN)/mkdocs serve

@@ -3,8 +3,9 @@
     python experiments/device.py CONTEXTS.npz --prior prior.safetensors --members 20
 
 The file holds, for each name, ``NAME_rate (4, h, w)`` in mm/h and ``NAME_motions (2, 2, h', w')`` at every
-sixteenth pixel: what the motion search on the CPU leaves. On an accelerator nothing may wait for the device in the
-loop over members; PyTorch raises an error if it does.
+sixteenth pixel: what the motion search on the CPU leaves. On an accelerator nothing may wait for the device
+in the loop over members; PyTorch raises an error if it does. Where pysteps is installed,
+`experiments/bench.py --only stages --device cuda` times a whole forecast.
 """
 
 import argparse
@@ -60,8 +61,8 @@ def forecast(model, rate, coarse, members, device):  # noqa: ANN001, ANN201
     with stage(f"{members} members"):
         if device.type == "cuda":
             torch.cuda.set_sync_debug_mode("error")
-        for member in ensemble.members(members, 0):
-            made.append(member.to("cpu", non_blocking=False) if device.type == "cpu" else member.half())
+        for member in ensemble.members(members, seed=0):
+            made.append(member if device.type == "cpu" else member.half())  # noqa: PERF401
         if device.type == "cuda":
             torch.cuda.set_sync_debug_mode("default")
     with stage("to the host"):
