@@ -106,7 +106,8 @@ def test_a_configuration_beside_weights_suggests_keys_too(tmp_path: Path) -> Non
     "text",
     [
         "window.size=[", "=3", ".size=3", "window..size=3", "window.size", "window=3", "window=null",
-        "window.size=", "window.size=two", "window.size=2.5", "window.dry_weight=.nan", "unet_training.intensity_weight=.inf",
+        "window.size=", "window.size=two", "window.size=2.5", "window.dry_weight=.nan",
+        "unet_training.intensity_weight=.inf",
     ],
 )  # fmt: skip
 def test_what_is_no_override_is_refused_in_one_line(text: str) -> None:

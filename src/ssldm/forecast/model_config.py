@@ -13,5 +13,5 @@ def read_model_config(folder: Path) -> ModelConfig | StormConfig:
     Raises:
         ModelError: no configuration, or not one of a model.
     """
-    kind = StormConfig if "prior" in read_json(folder) else ModelConfig
+    kind: type[ModelConfig | StormConfig] = StormConfig if "prior" in read_json(folder) else ModelConfig
     return read_config(folder, kind)

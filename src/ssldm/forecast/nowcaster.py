@@ -30,8 +30,8 @@ from ssldm.forecast.weights_folder import (
     write_weights,
 )
 from ssldm.model.latent_diffusion import LatentDiffusion, ModelConfig
-from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.model.precision import has_fast_bfloat16
+from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.paper.autoencoder import Autoencoder
 from ssldm.radar.context import Duration, Time, duration_of, latest_context, most_believed
 from ssldm.radar.motion import SPACING, estimate_motion, extrapolate, mean_motion

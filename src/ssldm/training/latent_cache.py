@@ -74,8 +74,8 @@ class LatentCache(Dataset[dict[str, Tensor]]):
 
     Each example holds ``context_latent (t_in, c, h, w)``, ``extrapolated_latent`` and ``lead_latent
     (t_out, c, h, w)``, their observed shares ``extrapolated_coverage`` and ``lead_observed
-    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, and, where kept, ``rate (t_in + t_out, H,
-    W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in network units.
+    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, and, where kept, ``rate (t_in + t_out,
+    H, W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in network units.
     """
 
     def __init__(self, folder: Path) -> None:
