@@ -37,8 +37,8 @@ def trajectories(motion: Tensor, steps: int, region: Region, spacing: int = 1) -
     """Where the air at each pixel was 1 … ``steps`` time steps before.
 
     Args:
-        motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the
-            domain from the first on, linear between them; it stays as it is.
+        motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the domain
+            from the first on, linear between them; it stays as it is.
         steps: how many.
         region: the pixels that trajectories end at.
         spacing: pixels between the places of the motion.

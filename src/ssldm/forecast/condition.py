@@ -60,6 +60,6 @@ def carry_context(
 
 
 def _at(frame: Tensor, paths: Tensor, leads: Sequence[int], age: int, region: Region) -> Tensor:
-    """A frame of some age carried to the lead times, ``(t, h, w)``; dry from outside the domain."""
+    """A frame of some age carried to the lead times, ``(t, h, w)``; dry where it comes from outside the domain."""
     steps = [lead - 1 + age for lead in leads]
     return carry(frame.expand(len(steps), 1, -1, -1), paths[steps], region)[:, 0]

@@ -44,8 +44,7 @@ class StormNoise:
         """Noise ``(t, k, h, w)`` of unit variance in each band."""
         generator = torch.Generator(self.device).manual_seed(seed)
         fresh = torch.randn(self.frames, *self.size, generator=generator, device=self.device)
-        memory, state = self.config.memory, fresh[0]
-        white: list[Tensor] = []
+        memory, state, white = self.config.memory, fresh[0], []
         for innovation, origin in zip(fresh, self.origin, strict=True):
             if white:
                 state = memory * state + (1.0 - memory**2) ** 0.5 * innovation
