@@ -126,24 +126,8 @@ def shipped_autoencoder(options: Options) -> Path:
 
 
 def preset_of(options: Options, overrides: Sequence[str] = ()) -> Preset:
-    """The preset of a study's trainings: without the network of the residual target, most of a short one.
-
-    Nor with what came with it and after it, so that the published tables stay comparable, but for two things:
-    their contexts still had speckle, and of the rain only the mean was matched.
-    """
-    plain = (
-        "window.coarsenings=[1,2]",
-        "inflation=0",
-        "residual_network=null",
-        "denoiser.merge_net.history=false",
-        "denoiser.merge_net.expectation=false",
-        "symmetric=false",
-        "both_motions=false",
-        "guidance=1",
-        "probability_matching.power=0.75",
-        "spectrum_matching.power=0",
-    )
-    return load_preset(options.preset, (*plain, *overrides))
+    """The preset of a study's trainings: windows of few coarsenings, as a short one sees few of them."""
+    return load_preset(options.preset, ("window.coarsenings=[1,2]", *overrides))
 
 
 def jobs(variants: dict[str, Sequence[str]], seeds: Sequence[int]) -> list[Job]:

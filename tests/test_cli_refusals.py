@@ -1,5 +1,6 @@
 """Wrong values for `archive`, `train`, `verify` and `model` end in status 2 and one line, before any work."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,7 @@ def test_weights_of_another_configuration_say_what_differs(tmp_path: Path) -> No
         shutil.copytree(tmp_path / "model", wrong, dirs_exist_ok=True)
         (wrong / "config.json").write_text(text)
         refused(ssldm("model", "info", wrong), "wrong")
-    config = (tmp_path / "model" / "config.json").read_text()
-    (wrong / "config.json").write_text(config.replace('"lead_frames": 4', '"lead_frames": 5'))
-    refused(ssldm("model", "info", wrong), "residual")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["denoiser"]["temporal_heads"] = 1
+    (wrong / "config.json").write_text(json.dumps(config))
+    refused(ssldm("model", "info", wrong), "denoiser")

@@ -50,7 +50,7 @@ def test_a_key_without_its_section_suggests_where_it_stands() -> None:
     assert "did you mean denoiser.merge_net.pixels?" in fault("tiny", "pixels=encoder")
     line = fault("tiny", "batch_size=3")
     assert all(
-        f"{name}_training.optimisation.batch_size" in line for name in ("unet", "denoiser", "residual")
+        f"{name}_training.optimisation.batch_size" in line for name in ("unet", "denoiser", "autoencoder")
     )
 
 
@@ -71,7 +71,7 @@ def test_a_key_of_another_kind_says_of_which() -> None:
         ("denoiser.merge_net.pixels", "encodr", ("none", "downsampled", "encoder")),
         ("autoencoder.kind", "blok", ("block", "kl")),
         ("denoiser.kind", "staked", ("stacked", "stc")),
-        ("diffusion.noise", "correlatd", ("correlated", "white")),
+        ("diffusion.prediction", "v_predicton", ("epsilon", "v_prediction", "sample")),
         ("scaling.kind", "powr", ("power", "reflectivity")),
     ],
 )
@@ -106,7 +106,8 @@ def test_a_configuration_beside_weights_suggests_keys_too(tmp_path: Path) -> Non
     "text",
     [
         "window.size=[", "=3", ".size=3", "window..size=3", "window.size", "window=3", "window=null",
-        "window.size=", "window.size=two", "window.size=2.5", "window.dry_weight=.nan", "guidance=.inf",
+        "window.size=", "window.size=two", "window.size=2.5", "window.dry_weight=.nan",
+        "unet_training.intensity_weight=.inf",
     ],
 )  # fmt: skip
 def test_what_is_no_override_is_refused_in_one_line(text: str) -> None:
@@ -136,7 +137,7 @@ def test_no_number_of_a_preset_may_be_negative_or_none_at_all(name: str) -> None
             assert key in fault(name, f"{key}=.nan")
 
 
-@pytest.mark.parametrize("key", ["unet_training.optimisation.seed", "residual_training.optimisation.seed"])
+@pytest.mark.parametrize("key", ["unet_training.optimisation.seed", "denoiser_training.optimisation.seed"])
 def test_an_override_leaves_the_other_keys_of_its_section_as_they_are(key: str) -> None:
     for name in PRESETS:
         training = key.split(".", maxsplit=1)[0]

@@ -17,7 +17,11 @@ TRAIN = (
     "bom-train", "bom-10-minutes-train", "opera-train", "mrms-train",
 )  # fmt: skip
 VALIDATION = ("knmi-validation", "smhi-validation")
-OTHERS = ("mrms-validation", "smhi-test", "meteoswiss-test", "mrms-test")
+OTHERS = (
+    "beryl-train", "knmi-showers-train", "knmi-winter-train", "knmi-evening-validation",
+    "knmi-dry-validation", "knmi-dry-later-validation", "mrms-validation", "smhi-test", "meteoswiss-test",
+    "mrms-test",
+)  # fmt: skip
 
 
 def test_a_study_makes_its_table_and_figure(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:

@@ -90,8 +90,6 @@ def test_every_condition_variant_with_any_number_of_frames(
         pixels=pixels,
         encoder_width=32,
         extrapolation=extrapolation,
-        history=extrapolation,
-        expectation=extrapolation,
     )
     if kind == "stc":
         config = DenoiserConfig(merge_net=merge_net, attention_reductions=(2,), gated=gated, **SMALL)
@@ -106,9 +104,6 @@ def test_every_condition_variant_with_any_number_of_frames(
         context_pixels=torch.randn(2, 3, 1, 64, 32),
         extrapolated_latent=torch.randn(2, 5, 2, 8, 4),
         extrapolated_coverage=torch.rand(2, 5, 1, 8, 4),
-        extrapolated_history=torch.randn(2, 5, 10, 8, 4),
-        expected_mean=torch.randn(2, 5, 2, 8, 4),
-        expected_scale=torch.rand(2, 5, 2, 8, 4) + 0.1,
     )
     noisy = torch.randn(2, 5, 2, 8, 4)
     output = network(noisy, torch.tensor([3, 900]), condition)

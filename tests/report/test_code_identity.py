@@ -153,7 +153,7 @@ def test_a_byte_in_any_module_that_makes_a_forecast_changes_the_key_and_in_no_ot
         return code_hash(followed(["ssldm.forecast.nowcaster"], package))
 
     before, modules = key(), followed(["ssldm.forecast.nowcaster"], package)
-    assert {"ssldm.radar.speckle", "ssldm.radar.units", "ssldm.diffusion.sampling"} <= set(modules)
+    assert {"ssldm.forecast.speckle", "ssldm.radar.units", "ssldm.diffusion.sampling"} <= set(modules)
     for path in modules.values():
         text = path.read_bytes()
         path.write_bytes(text + b"#")
@@ -218,8 +218,8 @@ def test_what_is_offered_for_later_or_for_types_is_not_in_the_key(tmp_path: Path
 
 
 def test_a_module_that_is_not_there_has_no_key() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"ssldm\.radar\.speckles"):
-        code_identity(__name__, "ssldm.radar.speckles")
+    with pytest.raises(ModuleNotFoundError, match=r"ssldm\.forecast\.speckles"):
+        code_identity(__name__, "ssldm.forecast.speckles")
 
 
 def test_contestants_of_other_code_have_other_keys() -> None:

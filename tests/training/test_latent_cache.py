@@ -12,12 +12,12 @@ from ssldm.model.block_autoencoder import BlockAutoencoderConfig
 from ssldm.model.latent_diffusion import ModelConfig
 from ssldm.model.scaling import IntensityScaling
 from ssldm.paper.denoiser import DenoiserConfig
-from ssldm.paper.merge_net import Condition, MergeNetConfig
+from ssldm.paper.merge_net import MergeNetConfig
 from ssldm.radar.archive import open_archive
 from ssldm.radar.windows import turn
 from ssldm.training import latent_cache
 from ssldm.training.latent_cache import LatentCache, WindowDataset, build_cache
-from ssldm.training.latent_data import targets, turn_example
+from ssldm.training.latent_data import turn_example
 from ssldm.training.preset import load_preset
 
 
@@ -97,20 +97,16 @@ def test_a_turned_example_is_that_of_the_turned_window(symmetry: int) -> None:
     torch.testing.assert_close(turned["lead_latent"], expected["lead_latent"], atol=1e-4, rtol=1e-4)
 
 
-def test_the_noise_is_measured_on_whole_windows_alone() -> None:
-    config = ModelConfig(
-        name="whole",
-        scaling=IntensityScaling(),
-        autoencoder=BlockAutoencoderConfig(width=8),
-        denoiser=DenoiserConfig(merge_net=MergeNetConfig(latent_channels=24), width=32, multipliers=(1,)),
-        diffusion=DiffusionConfig(),
-    )
-    latents, observed = torch.ones(1, 3, 24, 4, 4), torch.ones(1, 3, 1, 4, 4)
-    short, partly = observed.clone(), observed.clone()
-    short[:, 2] = 0.0
-    partly[..., 0] = 0.0
-    condition = Condition(context_latent=latents)
-    found = list(targets(config.build(), [(latents, part, condition) for part in (observed, short, partly)]))
-    assert len(found) == 2
-    assert found[1][..., 0].eq(0.0).all()
-    assert found[1][..., 1:].eq(1.0).all()
+def test_speckle_leaves_the_context_alone_and_only_where_asked(
+    storm_archive: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latent_cache, "remove_speckle", torch.zeros_like)
+    preset = load_preset("tiny")
+    index = preset.window.build_index(open_archive(storm_archive(1)), frames=8, size=preset.window.size)
+    plain, cleaned = (WindowDataset(index, 4, seed=0, count=1, cleaned=asked)[0] for asked in (False, True))
+    assert plain["rate"][:4].nan_to_num().any()
+    assert not cleaned["rate"][:4].any()
+    assert torch.equal(cleaned["rate"][4:].isnan(), plain["rate"][4:].isnan())
+    assert torch.equal(cleaned["rate"][4:].nan_to_num(), plain["rate"][4:].nan_to_num())
+    assert plain["extrapolated"].nan_to_num().any()
+    assert not cleaned["extrapolated"].nan_to_num().any()

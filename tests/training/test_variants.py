@@ -20,16 +20,10 @@ from ssldm.training.run import train_autoencoder, train_denoiser
 
 LEAD = 4
 PIXELS = ("none", "downsampled", "encoder")
-CONDITIONS = (
-    (),
-    ("extrapolation",),
-    ("extrapolation", "history"),
-    ("extrapolation", "expectation"),
-    ("extrapolation", "history", "expectation"),
-)
+CONDITIONS = ((), ("extrapolation",))
 AUTOENCODERS = ("kl", "block")
 DENOISERS = ("stc", "stacked")
-TRAININGS = ("autoencoder_training", "residual_training", "denoiser_training")
+TRAININGS = ("autoencoder_training", "denoiser_training")
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,7 @@ class Variant:
         if self.autoencoder == "block":
             return [*changed, "autoencoder={kind: block, latent_channels: 4}", "scaling.kind=power"]
         kl = f"autoencoder={{kind: kl, channels: 1, latent_channels: {channels}}}"
-        return [*changed, kl, "symmetric=false", "denoiser_training.turned=false"]
+        return [*changed, kl, "denoiser_training.turned=false"]
 
     def __str__(self) -> str:
         return "-".join([self.preset, self.pixels, *self.conditions, self.autoencoder, self.denoiser])
@@ -89,9 +83,7 @@ def scaled_down(variant: Variant) -> list[str]:
         ]
     else:
         sizes += [f"denoiser.lead_frames={LEAD}"]
-    sizes += ["denoiser.merge_net.encoder_width=32", "diffusion.noise_reach=2"]
-    if loaded.residual_network is not None:
-        sizes += ["residual_network.width=16", "residual_training.scales=[1, 4]"]
+    sizes += ["denoiser.merge_net.encoder_width=32"]
     for training in TRAININGS:
         once = "{steps: 1, steps_per_epoch: 1, batch_size: 2, warmup_steps: 0, precision: 32-true}"
         sizes += [f"{training}.optimisation={once}"]
@@ -131,9 +123,6 @@ def condition_of(preset: Preset) -> Condition:
         context_pixels=torch.empty(1, window.context_frames, 1, window.size, window.size),
         extrapolated_latent=latents,
         extrapolated_coverage=torch.empty(1, lead, 1, side, side),
-        extrapolated_history=torch.empty(1, lead, merge_net.history_channels, side, side),
-        expected_mean=latents,
-        expected_scale=latents,
     )
 
 
@@ -143,7 +132,7 @@ def test_every_variant_of_a_preset_gathers_its_conditions_at_full_size_or_is_ref
 ) -> None:
     of_preset = [variant for variant in VARIANTS if variant.preset == name]
     refusals = [text for variant in of_preset if (text := REFUSALS[variant])]
-    assert all("denoiser.merge_net" in text or "residual_network" in text for text in refusals)
+    assert all("denoiser.merge_net" in text for text in refusals)
     assert not any("\n" in text for text in refusals)
     read = [variant for variant in of_preset if variant in ACCEPTED]
     assert len(read) >= 2 * len(PIXELS) * len(DENOISERS)

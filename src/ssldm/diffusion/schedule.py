@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
 from ssldm.config import Config
 
@@ -38,12 +38,6 @@ class DiffusionConfig(Config):
             ``squaredcos_cap_v2`` the cosine schedule.
         prediction: noise ε, velocity v = √ᾱ ε - √(1-ᾱ) z₀ (Salimans and Ho, 2022), or ``sample``, z₀ with the
             loss of v, for a network that is too narrow to pass the noise through.
-        target: ``latents``, or ``residual``, their standardised departure from the extrapolated latents.
-        residual_reaches: of the neighbourhoods that the residual's regression takes means of, see
-            `ssldm.model.residual_target`.
-        noise: ``white``, or ``correlated``, with the measured space-time covariance of the target
-            (`ssldm.diffusion.correlated_noise`); samplers that add white noise are then refused.
-        noise_reach: how far that noise is correlated, in latent pixels.
     """
 
     timesteps: int = Field(default=1000, ge=2)
@@ -51,10 +45,6 @@ class DiffusionConfig(Config):
     beta_end: float = Field(default=2e-2, gt=0.0, lt=1.0)
     beta_schedule: Literal["linear", "scaled_linear", "squaredcos_cap_v2"] = "scaled_linear"
     prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
-    target: Literal["latents", "residual"] = "latents"
-    residual_reaches: tuple[PositiveFloat, ...] = ()
-    noise: Literal["white", "correlated"] = "white"
-    noise_reach: NonNegativeInt = 4
 
     @model_validator(mode="after")
     def _noise_grows(self) -> Self:

@@ -33,8 +33,8 @@ class Extent:
 
 
 def observed_extent(context: NDArray[np.float32]) -> Extent:
-    """The smallest rectangle with every pixel that is observed in all frames ``(t, H, W)``; all if there is none."""
-    seen = np.isfinite(context).all(axis=0)
+    """The smallest rectangle with every pixel that all frames ``(t, H, W)`` observe; all if there is none."""
+    seen: NDArray[np.bool_] = np.asarray(np.isfinite(context).all(axis=0))
     parts = []
     for axis in (1, 0):
         found = np.flatnonzero(seen.any(axis=axis))

@@ -13,5 +13,7 @@ def read_model_config(folder: Path) -> ModelConfig | StormConfig:
     Raises:
         ModelError: no configuration, or not one of a model.
     """
-    kind = StormConfig if "prior" in read_json(folder) else ModelConfig
+    content = read_json(folder)
+    has_prior = isinstance(content, dict) and "prior" in content
+    kind: type[ModelConfig | StormConfig] = StormConfig if has_prior else ModelConfig
     return read_config(folder, kind)

@@ -17,7 +17,7 @@ from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
 from ssldm.diffusion.schedule import DiffusionConfig, SamplerName
 from ssldm.errors import ArgumentError, ConfigurationError, MissingModelError
 from ssldm.forecast.dataset import nowcast_dataset
-from ssldm.forecast.ensemble import Advance, EnsembleSampler
+from ssldm.forecast.diffusion_ensemble import Advance, DiffusionEnsemble
 from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.model_config import read_model_config
 from ssldm.forecast.speckle import remove_speckle
@@ -30,8 +30,8 @@ from ssldm.forecast.weights_folder import (
     write_weights,
 )
 from ssldm.model.latent_diffusion import LatentDiffusion, ModelConfig
-from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.model.precision import has_fast_bfloat16
+from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.paper.autoencoder import Autoencoder
 from ssldm.radar.context import Duration, Time, duration_of, latest_context, most_believed
 from ssldm.radar.motion import SPACING, estimate_motion, extrapolate, mean_motion
@@ -159,12 +159,15 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         self._warn_of_departures(context, step)
         frames = self._lead_frames(length, step)
         highest = np.float32(most_believed(context))
+        values = context.values
+        if self.config.remove_speckle:
+            values = remove_speckle(torch.from_numpy(values)).numpy()
         with torch.inference_mode():
             if isinstance(self.model, StormModel):
-                rate = self._from_storm(self.model, context.values, frames, members, seed, on_start)
+                rate = self._from_storm(self.model, values, frames, members, seed, on_start)
             else:
                 rate = self._from_diffusion(
-                    self.model, context.values, frames, members, seed, steps, sampler, on_start
+                    self.model, values, frames, members, seed, steps, sampler, on_start
                 )
         np.minimum(rate, highest, out=rate)
         return nowcast_dataset(
@@ -173,7 +176,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             step,
             source=self.source,
             seed=seed,
-            paired=True,
+            paired=isinstance(self.model, StormModel),
             settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
 
@@ -187,16 +190,13 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         on_start: OnStart,
     ) -> NDArray[np.float32]:
         """Rain rates ``(m, t, h, w)`` of a model without a denoiser."""
-        context = torch.from_numpy(values)
-        if model.config.remove_speckle:
-            context = remove_speckle(context)
-        tracked = estimate_motion(context.numpy())
-        motions = torch.from_numpy(np.stack([tracked, mean_motion(context.numpy(), tracked)]))
+        tracked = estimate_motion(values)
+        motions = torch.from_numpy(np.stack([tracked, mean_motion(values, tracked)]))
         extent = observed_extent(values)
         device = model.latent_std.device
         ensemble = StormEnsemble(
             model,
-            extent.of_frames(context).to(device),
+            extent.of_frames(torch.from_numpy(values)).to(device),
             extent.of_motion(motions[..., ::SPACING, ::SPACING]).to(device),
             frames,
         )
@@ -218,10 +218,8 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         on_start: OnStart,
     ) -> NDArray[np.float32]:
         """Rain rates ``(m, t, h, w)`` of a denoiser."""
-        cleaned = remove_speckle(torch.from_numpy(values)).numpy()
-        speckle = np.nan_to_num(values[-1] - cleaned[-1])
-        moved = extrapolate(cleaned, frames)
-        ensemble = EnsembleSampler(model, cleaned, moved, speckle)
+        moved = extrapolate(values, frames)
+        ensemble = DiffusionEnsemble(model, values, moved)
         drawn = ensemble.members(
             members, seed=seed, steps=steps, sampler=sampler, advance=on_start(ensemble.calls(members, steps))
         )

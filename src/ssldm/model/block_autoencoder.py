@@ -139,7 +139,7 @@ class BlockAutoencoder(nn.Module):
         return mean, 2.0 * torch.log(torch.full_like(mean, self.config.deviation))
 
     def waves(self, above_dry: Tensor) -> Tensor:
-        """Bᵀ (x - x_dry), ``(n, c, h, w)``, of frames above dry ``(n, 1, H, W)``: what `encode` starts from."""
+        """Bᵀ (x - x_dry), ``(n, c, h, w)``, of frames above dry ``(n, 1, H, W)``: where `encode` starts."""
         return self._analyse(F.pixel_unshuffle(above_dry, self.config.side))
 
     def _fit(self, blocks: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a prior is told: the context frames, carried along two estimates of their motion."""
+"""The condition of a prior: the context frames, carried along two estimates of their motion."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from torch import Tensor
 class Carried:
     """The context at each of t lead times, in network units above dry.
 
-    Of the two motions the first was tracked, the second is the mean of two estimates; where they take the same
-    rain apart, it is not well known where that will be. What is unobserved or comes from outside the domain
-    counts as dry.
+    Of the two motions the first was tracked, the second is the mean of two estimates; where they take the
+    same rain apart, it is not well known where that will be. What is unobserved or comes from outside the
+    domain counts as dry.
 
     Attributes:
         extrapolated: ``(b, t, 2, H, W)``, the last frame along each motion.

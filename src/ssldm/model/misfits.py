@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def misfits_of_parts(parts: "ModelParts") -> Iterator[str]:
-    """Of autoencoder, denoiser, diffusion and forecast."""
-    merge_net, autoencoder, diffusion = parts.denoiser.merge_net, parts.autoencoder, parts.diffusion
+    """Of autoencoder and denoiser."""
+    merge_net, autoencoder = parts.denoiser.merge_net, parts.autoencoder
     block = isinstance(autoencoder, BlockAutoencoderConfig)
     if block and parts.scaling.kind != "power":
         yield f"autoencoder.kind=block needs scaling.kind=power, found {parts.scaling.kind}"
@@ -27,29 +27,6 @@ def misfits_of_parts(parts: "ModelParts") -> Iterator[str]:
             "denoiser.merge_net.pixels=encoder needs an autoencoder whose latent pixels are 1, 2, 4, 8, … "
             f"pixels wide, found {autoencoder.stride}: choose another {_side_keys(block)}, "
             "or denoiser.merge_net.pixels=downsampled"
-        )
-    residual = diffusion.target == "residual"
-    if residual and not merge_net.extrapolation:
-        yield (
-            "diffusion.target=residual needs denoiser.merge_net.extrapolation=true, found false; "
-            "diffusion.target=latents does not"
-        )
-    for key, wanted in (
-        ("denoiser.merge_net.expectation", merge_net.expectation),
-        ("residual_network", parts.residual_network is not None),
-        ("symmetric", parts.symmetric),
-        ("both_motions", parts.both_motions),
-    ):
-        if wanted and not residual:
-            yield f"{key} needs diffusion.target=residual, found {diffusion.target}"
-    if parts.residual_network is not None and not merge_net.history:
-        yield "residual_network needs denoiser.merge_net.history=true, found false"
-    if parts.symmetric and (fault := turning_fault(parts)):
-        yield f"symmetric needs {fault}"
-    if parts.guidance != 1.0 and diffusion.prediction != "v_prediction":
-        yield (
-            f"guidance={parts.guidance:g} needs the prediction of v, diffusion.prediction=v_prediction, "
-            f"found {diffusion.prediction}"
         )
 
 

@@ -1,17 +1,17 @@
 """What is expected of the rain to come: a mean, in latents, and deviations in bands of wavelength.
 
-Ours, not the paper's. A member of the ensemble is X + Σ_k σ_k n_k in network units, X the decoded mean, n_k the
-storm's noise (`ssldm.model.storm_noise`). Mean and deviations are trained together, by the CRPS of members
-made so (`ssldm.training.prior_module`). CorrDiff (Mardani et al. 2023) regresses first, too; its regression
-learns a mean alone.
+Ours, not the paper's. A member of the ensemble is X + Σ_k σ_k n_k in network units, X the decoded mean, n_k
+the storm's noise (`ssldm.model.storm_noise`). Mean and deviations are trained together, by the CRPS of
+members made so (`ssldm.training.prior_module`). CorrDiff (Mardani et al. 2023) regresses first, too; its
+regression learns a mean alone.
 
     mean = c (Σ_k a_k G_k w + b + a' w + b'),  ln σ = s + s',  (a', b', s') = f(w₁, w₂, history, their means)
 
-with w the waves of the extrapolated rain (of two motions, w₁ and w₂, and their mean w), G_0 the identity, G_1 …
-Gaussian means over the extrapolated waves that are covered, and c the covered share: ever less can be known of
-rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG (Seed 2003)
-fades its cascade for the same reason. What the earlier frames had at the place (`Carried.history`) tells where
-rain changes on its way, so that less of it will be kept.
+with w the waves of the extrapolated rain (of two motions, w₁ and w₂, and their mean w), G_0 the identity,
+G_1 … Gaussian means over the extrapolated waves that are covered, and c the covered share: ever less can be
+known of rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG
+(Seed 2003) fades its cascade for the same reason. What the earlier frames had at the place
+(`Carried.history`) tells where rain changes on its way, so that less of it will be kept.
 """
 
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ssldm.config import Config
-from ssldm.model.prior_network import PriorNetwork
 from ssldm.model.gaussian_blur import gaussian_blur
+from ssldm.model.prior_network import PriorNetwork
 
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05
@@ -62,7 +62,8 @@ class Expectation:
     def deviation(self, stride: int) -> Tensor:
         """Deviations ``(b, t, k, H, W)`` at pixels, linear between the middles of blocks in the logarithm."""
         log = F.interpolate(self.log_deviation.flatten(0, 1), scale_factor=stride, mode="bilinear")
-        return log.exp().unflatten(0, self.log_deviation.shape[:2])
+        deviation: Tensor = log.exp().unflatten(0, self.log_deviation.shape[:2])
+        return deviation
 
 
 class Prior(nn.Module):

@@ -1,4 +1,4 @@
-"""The network of a prior: single frames at the size of latents, from a few latent pixels around to a storm."""
+"""The network of a prior, of single frames at the size of latents: it sees few blocks around, or a storm."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 class PriorNetwork(nn.Module):
     """From frames and the numbers of their lead times to corrections that start as zero.
 
-    Residual blocks at the size of latents, and between them, where there are levels, at halves and quarters of
-    it: what grows or decays depends on more than what lies next to it.
+    Residual blocks at the size of latents, and between them, where there are levels, at halves and quarters
+    of it: what grows or decays depends on more than what lies next to it.
 
     Args:
         width: channels inside, at all sizes.

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from ssldm.model.block_autoencoder import BlockAutoencoderConfig
 from ssldm.model.carried import Carried
 from ssldm.model.prior import Expectation, Prior, PriorConfig
+from ssldm.model.scaling import IntensityScaling
 from ssldm.model.storm_noise import StormNoiseConfig
 from ssldm.model.trained_for import TrainedFor
 from ssldm.postprocess.steps import PostprocessStep
-from ssldm.model.block_autoencoder import BlockAutoencoderConfig
-from ssldm.model.scaling import IntensityScaling
 
 
 class StormConfig(TrainedFor):
@@ -69,7 +69,7 @@ class StormModel(nn.Module):
         return scaling.to_network(rate) - scaling.to_network(rate.new_zeros(()))
 
     def to_rate(self, above_dry: Tensor, *, dry: bool = True) -> Tensor:
-        """Rain rate in mm/h, 0 where it is weaker than what counts as rain; ``dry=False`` keeps the weakest."""
+        """Rain rate in mm/h, 0 where it is too weak to count as rain; ``dry=False`` keeps the weakest."""
         scaling = self.config.scaling if dry else self.config.scaling.model_copy(update={"dry_below": 0.0})
         return scaling.to_rate(above_dry + scaling.to_network(above_dry.new_zeros(())))
 
@@ -84,5 +84,5 @@ class StormModel(nn.Module):
     def decode(self, waves: Tensor) -> Tensor:
         """Scaled waves ``(b, t, c, h, w)`` to network units above dry, ``(b, t, H, W)``; may be below it."""
         raw = waves.flatten(0, 1) * self.latent_std[:, None, None]
-        frames = self.autoencoder.decode(raw)[:, 0].unflatten(0, waves.shape[:2])
+        frames: Tensor = self.autoencoder.decode(raw)[:, 0].unflatten(0, waves.shape[:2])
         return frames - self.config.scaling.to_network(frames.new_zeros(()))

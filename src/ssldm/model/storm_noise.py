@@ -70,7 +70,8 @@ def storm_filters(context: Tensor, config: StormNoiseConfig) -> Tensor:
 
 def filtered(white: Tensor, filters: Tensor) -> Tensor:
     """White noise ``(..., h, w)`` with the amplitudes ``(..., h, w // 2 + 1)``, which broadcast to it."""
-    return torch.fft.irfft2(torch.fft.rfft2(white) * filters, s=white.shape[-2:])
+    noise: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) * filters, s=white.shape[-2:])
+    return noise
 
 
 def _wave_number(height: int, width: int, device: torch.device) -> Tensor:
@@ -81,7 +82,7 @@ def _wave_number(height: int, width: int, device: torch.device) -> Tensor:
 
 
 def _bands(number: Tensor, config: StormNoiseConfig) -> Tensor:
-    """Share of each band in the power at each wave, ``(k, h, w // 2 + 1)``; they add up to 1 but for the mean's 0."""
+    """Share of each band in the power at each wave, ``(k, h, w // 2 + 1)``: 1 in all, of the mean 0."""
     octave = -torch.log2(number.clamp_min(1e-6))
     above = [torch.ones_like(number)]
     for edge in config.edges:

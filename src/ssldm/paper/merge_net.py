@@ -1,8 +1,7 @@
 """The conditional merge net: what the denoiser is told besides the noisy latents.
 
 Variants of the paper: latent context alone, with the downsampled context (fig. C) or with a learned
-pixel-space encoder (fig. B). Ours adds the motion-extrapolated forecast, which differs at each lead time, and
-what the earlier frames had where their motion takes them.
+pixel-space encoder (fig. B). Ours adds the motion-extrapolated forecast, which differs at each lead time.
 """
 
 from collections.abc import Callable
@@ -30,8 +29,6 @@ class MergeNetConfig(Config):
         encoder_width: width of the pixel encoder at full size, a multiple of 32.
         encoder_heads: attention heads in its last two stages.
         extrapolation: whether the latents of the motion-extrapolated frames and their coverage enter.
-        history: whether the earlier context frames, moved on to each lead time, enter.
-        expectation: whether mean and scale of the latents, before anything is sampled, enter.
     """
 
     context_frames: PositiveInt = 4
@@ -41,13 +38,9 @@ class MergeNetConfig(Config):
     encoder_width: PositiveInt = 64
     encoder_heads: PositiveInt = 8
     extrapolation: bool = False
-    history: bool = False
-    expectation: bool = False
 
     @model_validator(mode="after")
-    def _conditions_fit(self) -> Self:
-        if self.history and not self.extrapolation:
-            raise ValueError("history=true needs extrapolation=true, found false")
+    def _heads_fit(self) -> Self:
         if self.pixels == "encoder" and (
             self.encoder_width % GROUPS or self.encoder_width % self.encoder_heads
         ):
@@ -58,11 +51,6 @@ class MergeNetConfig(Config):
         return self
 
     @property
-    def history_channels(self) -> int:
-        """Channels of the history at each lead frame."""
-        return 4 * self.context_frames - 2 if self.history else 0
-
-    @property
     def context_channels(self) -> int:
         """Channels of the context, the same at each lead frame."""
         pixels = 0 if self.pixels == "none" else self.pixel_channels
@@ -71,9 +59,7 @@ class MergeNetConfig(Config):
     @property
     def own_channels(self) -> int:
         """Channels of a lead frame's own: its noisy latents and what is known of it."""
-        extrapolated = self.latent_channels + 1 if self.extrapolation else 0
-        expected = 2 * self.latent_channels if self.expectation else 0
-        return self.latent_channels + extrapolated + self.history_channels + expected
+        return self.latent_channels + (self.latent_channels + 1 if self.extrapolation else 0)
 
     def build(self, reduction: int = 8) -> "MergeNet":
         """The merge net of this configuration, for latent pixels of so many pixels."""
@@ -91,17 +77,12 @@ class Condition:
         extrapolated_latent: ``(b, t_out, c, h, w)``, scaled latents of the extrapolated frames.
         extrapolated_coverage: ``(b, t_out, 1, h, w)``, share of each latent pixel that the extrapolation
             covers, 0 to 1.
-        extrapolated_history: ``(b, t_out, 4*t_in - 2, h, w)``, see `ssldm.forecast.motion_history`.
-        expected_mean, expected_scale: ``(b, t_out, c, h, w)``, see `ssldm.model.residual_target`.
     """
 
     context_latent: Tensor
     context_pixels: Tensor | None = None
     extrapolated_latent: Tensor | None = None
     extrapolated_coverage: Tensor | None = None
-    extrapolated_history: Tensor | None = None
-    expected_mean: Tensor | None = None
-    expected_scale: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Condition":
         """The same condition with ``function`` applied to each tensor (a move, a repetition, a crop)."""
@@ -154,12 +135,4 @@ class MergeNet(nn.Module):
             if condition.extrapolated_latent is None or condition.extrapolated_coverage is None:
                 raise ValueError("the motion condition needs extrapolated latents and their coverage")
             own += [condition.extrapolated_latent, condition.extrapolated_coverage]
-        if self.config.history:
-            if condition.extrapolated_history is None:
-                raise ValueError("the motion history needs Condition.extrapolated_history")
-            own.append(condition.extrapolated_history)
-        if self.config.expectation:
-            if condition.expected_mean is None or condition.expected_scale is None:
-                raise ValueError("the expectation needs Condition.expected_mean and expected_scale")
-            own += [condition.expected_mean, condition.expected_scale.log()]
         return context.to(noisy.dtype), torch.cat([part.to(noisy.dtype) for part in own], dim=2)

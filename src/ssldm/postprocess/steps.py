@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ssldm.postprocess.probability_matching import ProbabilityMatching
-from ssldm.postprocess.probability_matching import ProbabilityMatchingConfig
+from ssldm.postprocess.probability_matching import ProbabilityMatching, ProbabilityMatchingConfig
 
 # From rain rates ``(t, h, w)`` in mm/h to rain rates.
 Step = Callable[[Tensor], Tensor]

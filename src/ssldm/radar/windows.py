@@ -131,7 +131,7 @@ class WindowIndex:
 
     def _balanced(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities: each product gets the same share, or the largest domain would drown the others."""
-        group = np.asarray([self.product(window) for window in self.windows])
+        group = np.asarray([self._product(window) for window in self.windows])
         totals = np.bincount(group, weights)
         return np.asarray(weights / totals[group] / len(totals))
 
@@ -151,7 +151,7 @@ class WindowIndex:
         row, column = moved(window.row, data.sizes["y"]), moved(window.column, data.sizes["x"])
         return replace(window, row=row, column=column)
 
-    def product(self, window: Window) -> int:
+    def _product(self, window: Window) -> int:
         """Number of the product that a window is of."""
         return self._products[window.series]
 

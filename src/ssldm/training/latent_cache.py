@@ -13,29 +13,26 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ssldm.atomic import replacing
+from ssldm.forecast.speckle import remove_speckle
 from ssldm.model.scaling import IntensityScaling
 from ssldm.paper.merge_net import Condition
-from ssldm.radar.motion import Extrapolation, extrapolate
-from ssldm.radar.speckle import remove_speckle
+from ssldm.radar.motion import extrapolate
 from ssldm.radar.windows import WindowIndex, turn
 
 MANIFEST = "manifest.json"
 _SAVE_EVERY = 16
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 Encode = Callable[[Tensor], Tensor]
-History = Callable[[NDArray[np.float32], Extrapolation], Tensor]
 
 
 class WindowDataset(Dataset[dict[str, Tensor]]):
     """Window n, drawn from (seed, n): rain rate, its extrapolation, where both are observed, its weight.
 
-    Of the context speckle is removed, as before a forecast; what is to be forecast stays as observed.
-
     Args:
         index: windows to draw from.
         context_frames: T_in.
         seed, count: of the windows.
-        history: of a context and its extrapolation, see `ssldm.forecast.motion_history`, where it is wanted.
+        cleaned: whether speckle is removed from the context; what is to be forecast stays as observed.
     """
 
     def __init__(
@@ -44,13 +41,14 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
         context_frames: int,
         seed: int,
         count: int,
-        history: History | None = None,
+        *,
+        cleaned: bool = False,
     ) -> None:
         self.index = index
         self.context_frames = context_frames
         self.seed = seed
         self.count = count
-        self.history = history
+        self.cleaned = cleaned
 
     def __len__(self) -> int:
         return self.count
@@ -58,20 +56,17 @@ class WindowDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, n: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, n))
         window = self.index.draw(rng)
-        rate = turn(self.index.read(window), int(rng.integers(8)))
-        lead = len(rate) - self.context_frames
-        rate[: self.context_frames] = remove_speckle(rate[: self.context_frames])
-        moved = extrapolate(rate[: self.context_frames], lead)
-        example = {
-            "rate": torch.from_numpy(rate),
+        rate = torch.from_numpy(turn(self.index.read(window), int(rng.integers(8))))
+        context = rate[: self.context_frames]
+        if self.cleaned:
+            context.copy_(remove_speckle(context))
+        moved = extrapolate(context.numpy(), len(rate) - self.context_frames)
+        return {
+            "rate": rate,
             "extrapolated": torch.from_numpy(moved.rate),
             "covered": torch.from_numpy(moved.observed),
             "weight": torch.tensor(self.index.correction(window)),
-            "product": torch.tensor(self.index.product(window)),
         }
-        if self.history is not None:
-            example["history"] = self.history(rate[: self.context_frames], moved)
-        return example
 
 
 class LatentCache(Dataset[dict[str, Tensor]]):
@@ -79,10 +74,8 @@ class LatentCache(Dataset[dict[str, Tensor]]):
 
     Each example holds ``context_latent (t_in, c, h, w)``, ``extrapolated_latent`` and ``lead_latent
     (t_out, c, h, w)``, their observed shares ``extrapolated_coverage`` and ``lead_observed
-    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, the number ``product ()`` of what it was
-    drawn from, the mean absolute ``extrapolation_error ()`` in mm/h, and, where kept, ``extrapolated_history
-    (t_out, c', h, w)``, ``rate (t_in + t_out, H, W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in
-    network units.
+    (t_out, 1, h, w)``, the correction ``weight ()`` of the sampling, and, where kept, ``rate (t_in + t_out,
+    H, W)`` in mm/h and ``context_pixels (t_in, 1, H, W)`` in network units.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -96,16 +89,9 @@ class LatentCache(Dataset[dict[str, Tensor]]):
         return self.length
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
-        return self._read(n, self.arrays)
-
-    def latents(self, n: int) -> dict[str, Tensor]:
-        """Example n without its rain rates, which are larger than all the rest together."""
-        return self._read(n, self.arrays.keys() - {"rate"})
-
-    def _read(self, n: int, names: Iterable[str]) -> dict[str, Tensor]:
         return {
-            name: torch.from_numpy(np.array(self.arrays[name][n % self.length], dtype=np.float32))
-            for name in names
+            name: torch.from_numpy(np.array(array[n % self.length], dtype=np.float32))
+            for name, array in self.arrays.items()
         }
 
 
@@ -116,7 +102,6 @@ def condition_of(batch: dict[str, Tensor]) -> Condition:
         context_pixels=batch.get("context_pixels"),
         extrapolated_latent=batch["extrapolated_latent"],
         extrapolated_coverage=batch["extrapolated_coverage"],
-        extrapolated_history=batch.get("extrapolated_history"),
     )
 
 
@@ -192,17 +177,11 @@ def _encode_window(
     rate, moved, covered = (window[name][0] for name in ("rate", "extrapolated", "covered"))
     latents = encode(torch.cat([rate, moved]))
     observed = F.avg_pool2d(torch.isfinite(rate[context_frames:, None]).float(), stride)
-    error = (moved - rate[context_frames:]).abs()
-    example = {
+    return {
         "context_latent": latents[:context_frames],
         "lead_latent": latents[context_frames : len(rate)],
         "extrapolated_latent": latents[len(rate) :],
         "lead_observed": observed,
         "weight": window["weight"][0],
-        "product": window["product"][0],
-        "extrapolation_error": error.nanmean().nan_to_num(nan=0.0),
         "extrapolated_coverage": F.avg_pool2d(covered[:, None].float(), stride),
     }
-    if "history" in window:
-        example["extrapolated_history"] = window["history"][0]
-    return example

@@ -1,7 +1,5 @@
 """The latent cache as Lightning data."""
 
-from collections.abc import Iterable, Iterator
-
 import lightning
 import numpy as np
 import torch
@@ -9,9 +7,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ssldm.model.latent_diffusion import LatentDiffusion
-from ssldm.model.residual_target import WHOLE, Single
 from ssldm.radar.windows import turn
-from ssldm.training.latent_cache import LatentCache, condition_of
+from ssldm.training.latent_cache import LatentCache
 from ssldm.training.optimisation_config import OptimisationConfig
 from ssldm.training.sampler import StepSampler
 
@@ -27,22 +24,6 @@ def turn_example(model: LatentDiffusion, example: Example, symmetry: int) -> Exa
         return torch.from_numpy(turn(value.numpy(), symmetry)) if value.ndim else value
 
     return {name: turned(name, value) for name, value in example.items()}
-
-
-def singles(cache: LatentCache, device: torch.device, most: int = 128) -> Iterator[Single]:
-    """Some examples as batches of one: lead latents, their observed share, the condition."""
-    for n in range(0, len(cache), max(len(cache) // most, 1)):
-        batch = {name: value[None].to(device) for name, value in cache.latents(n).items()}
-        yield batch["lead_latent"], batch["lead_observed"], condition_of(batch)
-
-
-@torch.no_grad()
-def targets(model: LatentDiffusion, examples: Iterable[Single]) -> Iterator[Tensor]:
-    """What the denoiser learns to sample, ``(t_out, c, h, w)``, of full windows; zero where unobserved."""
-    for latents, observed, condition in examples:
-        if observed.amax(dim=(-3, -2, -1)).all():
-            residual = model.expected(condition).standardise(latents)
-            yield (residual * (observed > WHOLE))[0].cpu()
 
 
 def shuffled(seed: int, n: int, count: int) -> int:
@@ -68,7 +49,7 @@ class ShuffledCache(Dataset[Example]):
         return len(self.cache)
 
     def __getitem__(self, n: int) -> Example:
-        example = self.cache.latents(shuffled(self.seed, n, len(self.cache)))
+        example = self.cache[shuffled(self.seed, n, len(self.cache))]
         if self.model is None:
             return example
         return turn_example(self.model, example, int(np.random.default_rng((self.seed, 1, n)).integers(8)))

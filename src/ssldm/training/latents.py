@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,18 @@ import torch
 import xarray as xr
 
 from ssldm.errors import ConfigurationError, ObservationError
-from ssldm.forecast.motion_history import motion_history
 from ssldm.forecast.weights_folder import weights_hash
 from ssldm.model.latent_diffusion import LatentDiffusion, ModelConfig, ModelParts
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights, load_autoencoder
-from ssldm.training.latent_cache import History, LatentCache, Progress, WindowDataset, build_cache
+from ssldm.training.latent_cache import LatentCache, Progress, WindowDataset, build_cache
 from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import Preset
 from ssldm.training.series import open_splits
 
-# Raised whenever the same windows get other content, so that no cache of old is taken for it: 2, no speckle.
-_CONTENT = 2
+# Raised whenever the same windows get other content, so that no cache of old is taken for it: 3, speckle
+# only where it is to be removed.
+_CONTENT = 3
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,9 @@ class _Caches:
         validation = name == "validation"
         seed = training.optimisation.seed + int(validation)
         count = training.validation_windows if validation else training.windows
-        dataset = WindowDataset(index, self.preset.window.context_frames, seed, count, self._history)
+        dataset = WindowDataset(
+            index, self.preset.window.context_frames, seed, count, cleaned=self.preset.remove_speckle
+        )
         return build_cache(
             self.folder / name,
             dataset,
@@ -160,17 +161,11 @@ class _Caches:
             identity=self._identity(index.series, seed, count),
             stride=self.preset.autoencoder.stride,
             scaling=self.preset.scaling,
-            keep_rate=validation or self.preset.residual_network is not None,
+            keep_rate=validation,
             keep_pixels=self._keeps_pixels,
             workers=training.optimisation.workers,
             progress=self.progress,
         )
-
-    @property
-    def _history(self) -> History | None:
-        if not self.preset.denoiser.merge_net.history:
-            return None
-        return partial(motion_history, scaling=self.preset.scaling, stride=self.preset.autoencoder.stride)
 
     @property
     def _keeps_pixels(self) -> bool:
@@ -203,6 +198,5 @@ class _Caches:
             "seed": seed,
             "count": count,
             "pixels": self._keeps_pixels,
-            "history": self.preset.denoiser.merge_net.history_channels,
-            "rate": self.preset.residual_network is not None,
+            "cleaned": self.preset.remove_speckle,
         }

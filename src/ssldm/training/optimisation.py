@@ -1,4 +1,4 @@
-"""What both trainings share: optimiser, callbacks, trainer."""
+"""What all trainings share: optimiser, callbacks, trainer."""
 
 import math
 import time
@@ -67,12 +67,11 @@ class TimeLeft(lightning.Callback):
             pl_module.log("minutes_left", left, prog_bar=True, logger=False)
 
 
-def check_run(out: Path, *parts: Path, resume: bool) -> None:
+def check_run(out: Path, *, resume: bool) -> None:
     """Refuse to begin a run over another, or to resume one that has not begun.
 
     Args:
         out: folder of the run.
-        parts: folders of trainings that come before its own.
         resume: whether it is to go on.
 
     Raises:
@@ -80,7 +79,7 @@ def check_run(out: Path, *parts: Path, resume: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ConfigurationError(f"expected a folder for the run, found a file at {out}")
-    begun = any((folder / CHECKPOINT).exists() for folder in (out, *parts))
+    begun = (out / CHECKPOINT).exists()
     if begun and not resume:
         raise ConfigurationError(f"{out} holds a run already: resume it, or choose another folder")
     if resume and not begun:

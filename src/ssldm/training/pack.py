@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.atomic import replacing
+from ssldm.forecast.speckle import remove_speckle
 from ssldm.radar.motion import SPACING, estimate_motion, mean_motion
-from ssldm.radar.speckle import remove_speckle
 from ssldm.radar.units import WET_MM_PER_HOUR
 from ssldm.radar.windows import gap_free_runs, rescaling, step_minutes_of
 from ssldm.training.packed_series import Opening, PackedSeries, to_codes
@@ -85,7 +86,8 @@ def _pieces(data: xr.DataArray, starts: Sequence[range], step_minutes: float) ->
         piece = rate[:, rows, columns]
         openings, motions = [], []
         for times in starts:
-            context = remove_speckle(piece[times.start : times.stop : times.step][:_LEAST_CONTEXT])
+            context = piece[times.start : times.stop : times.step][:_LEAST_CONTEXT]
+            context = remove_speckle(torch.from_numpy(context)).numpy()
             tracked = estimate_motion(context)
             both = np.stack([tracked, mean_motion(context, tracked)])
             openings.append(Opening(times.start, len(times), times.step))

@@ -27,7 +27,8 @@ class PackedSeries:
 
     Attributes:
         product: what it is of.
-        factor: least side of the blocks of pixels to average, so that rain moves as in the forecasts' time step.
+        factor: least side of the blocks of pixels to average, so that rain moves as in the forecasts' time
+            step.
         codes: ``(t, h, w)`` of eight bits, see `to_codes`.
         classes: the few rain rates in mm/h that there are, where each stands for a class; else empty.
         openings: windows of time.

@@ -164,7 +164,7 @@ def _scaled(series: PackedSeries, factor: int, device: torch.device) -> _Scaled:
     if factor > 1:
         codes = np.stack([_averaged(frame, factor) for frame in codes])
     known = codes != UNOBSERVED
-    wettest = to_codes(np.float32([WET_MM_PER_HOUR]))[0]
+    wettest = to_codes(np.array([WET_MM_PER_HOUR], np.float32))[0]
     return _Scaled(
         series,
         torch.from_numpy(np.array(codes)).to(device),
@@ -186,7 +186,7 @@ def _shares(of: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Share of squares ``(t, rows, columns)``."""
     rows, columns = (size // _BLOCK for size in of.shape[1:])
     squares = of[:, : rows * _BLOCK, : columns * _BLOCK].reshape(len(of), rows, _BLOCK, columns, _BLOCK)
-    return squares.mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(squares.mean(axis=(2, 4), dtype=np.float32))
 
 
 def _means(share: NDArray[np.float32], blocks: int) -> NDArray[np.float64]:
@@ -196,7 +196,7 @@ def _means(share: NDArray[np.float32], blocks: int) -> NDArray[np.float64]:
 
 
 def _within_classes(codes: NDArray[np.uint8], classes: Sequence[float]) -> NDArray[np.uint8]:
-    """A frame of few rain rates with what each class of them may hold: smooth, and within the class's bounds."""
+    """A frame of few rain rates with what each class may hold: smooth, and within the class's bounds."""
     import cv2
 
     values = np.log([value for value in classes if value > 0.0])

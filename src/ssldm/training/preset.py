@@ -123,8 +123,6 @@ class DenoiserTrainingConfig(Config):
         windows: number of training windows in the latent cache.
         validation_windows: number of validation windows in the latent cache.
         turned: turn and mirror windows at random, which needs an autoencoder whose latents can be turned.
-        deviation_power: power of a latent's expected deviation that is its weight in the loss; 0 weighs all
-            alike.
         keep_pixels: keep the context frames in the cache even if this denoiser does not need them, so that
             others that do may share it.
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
@@ -133,28 +131,10 @@ class DenoiserTrainingConfig(Config):
     windows: PositiveInt = 2000
     validation_windows: PositiveInt = 8
     turned: bool = False
-    deviation_power: NonNegativeFloat = 0.0
     keep_pixels: bool = False
     validation_members: int = Field(default=4, ge=2)
     validation_steps: PositiveInt = 8
     optimisation: OptimisationConfig
-
-
-class ResidualTrainingConfig(Config):
-    """Training of the network of a residual target, on crops of the denoiser's windows.
-
-    Attributes:
-        crop: side of a crop in latent pixels.
-        leads: lead times of a window in a step.
-        members: of noise alone around what is expected, whose CRPS is the loss.
-        scales: sides in pixels of the squares over whose means the CRPS is taken, too.
-    """
-
-    crop: PositiveInt = 16
-    leads: PositiveInt = 2
-    members: int = Field(default=2, ge=2)
-    scales: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16)
-    optimisation: OptimisationConfig = OptimisationConfig(steps=2000, learning_rate=2e-3)
 
 
 class UNetTrainingConfig(Config):
@@ -175,7 +155,6 @@ class Preset(ModelParts):
     diffusion: DiffusionConfig = DiffusionConfig()
     window: WindowConfig = WindowConfig()
     autoencoder_training: AutoencoderTrainingConfig
-    residual_training: ResidualTrainingConfig = ResidualTrainingConfig()
     denoiser_training: DenoiserTrainingConfig
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
@@ -194,18 +173,6 @@ class Preset(ModelParts):
         )
         crop = self.autoencoder_training.crop
         yield from _no_multiple(f"autoencoder_training.crop={crop}", crop, stride, "autoencoder")
-        side, reach = window.size // stride, self.diffusion.noise_reach
-        if self.diffusion.noise == "correlated" and side <= 2 * reach:
-            yield (
-                f"expected diffusion.noise_reach under half of the {side} latent pixels of "
-                f"window.size={window.size}, found {reach}"
-            )
-        cropped, coarsest = (
-            min(self.residual_training.crop, side) * stride,
-            max(self.residual_training.scales),
-        )
-        if self.residual_network is not None and coarsest > cropped:
-            yield f"expected residual_training.scales of at most {cropped} pixels, its crop, found {coarsest}"
         if (steps := self.denoiser_training.validation_steps) > self.diffusion.timesteps:
             yield (
                 f"expected denoiser_training.validation_steps of at most "

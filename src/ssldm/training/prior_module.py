@@ -68,7 +68,7 @@ class PriorModule(lightning.LightningModule):
 
     @torch.no_grad()
     def _usual_error(self, windows: PackedWindows) -> Tensor:
-        """Mean absolute error of the extrapolation in mm/h, of each product: rain is weaker in one than in another."""
+        """Mean absolute error of the extrapolation of each product, in mm/h: rain is weaker in some."""
         sums = torch.zeros(2, len(windows.products), device=windows.rates.device)
         rng = np.random.default_rng((self.config.optimisation.seed, 2))
         for _ in range(self.config.error_batches):
@@ -84,7 +84,7 @@ class PriorModule(lightning.LightningModule):
     def _batch(
         self, windows: PackedWindows, leads: Sequence[int], rng: np.random.Generator, *, augmented: bool
     ) -> Batch:
-        """Windows drawn from the generator; augmented, turned by a symmetry and of weaker or stronger rain."""
+        """Windows drawn from the generator; augmented, by a symmetry and of weaker or stronger rain."""
         model, examples, products = self.model, [], []
         for _ in range(self.config.optimisation.batch_size):
             window = windows.draw(rng)
@@ -219,7 +219,7 @@ def crps_of_means(members: Tensor, observed: Tensor, weight: Tensor, scales: Seq
 
 
 def crps_of_differences(members: Tensor, observed: Tensor, weight: Tensor, levels: int) -> Tensor:
-    """Fair CRPS of what each halving of the resolution takes away, and of the rest: asks for the right texture.
+    """Fair CRPS of what each halving of the resolution takes away, and of the rest: asks for texture.
 
     Args:
         members: ``(m, b, t, h, w)``, 0 where the weight is.

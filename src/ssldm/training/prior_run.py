@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -62,7 +63,7 @@ def train_prior(
         return weights
     series = read_pack(pack)
     products = {each.product for each in series}
-    sizes = {
+    sizes: dict[str, Any] = {
         "context": model.context_frames,
         "lead": model.lead_frames,
         "size": config.size,

@@ -1,7 +1,6 @@
 """The trainings from archives to weights."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import lightning
@@ -10,22 +9,18 @@ import yaml
 from ssldm.atomic import replacing
 from ssldm.errors import ConfigurationError
 from ssldm.forecast.unet_forecaster import UNetForecasterConfig
-from ssldm.forecast.weights_folder import load_weights, write_weights
+from ssldm.forecast.weights_folder import write_weights
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
 from ssldm.training.frames import FrameData
 from ssldm.training.latent_cache import Progress
-from ssldm.training.latent_data import LatentData, ShuffledCache, singles, targets
-from ssldm.training.latents import Latents, build_latents
-from ssldm.training.optimisation import CHECKPOINT, check_run, fit
+from ssldm.training.latent_data import LatentData, ShuffledCache
+from ssldm.training.latents import build_latents
+from ssldm.training.optimisation import check_run, fit
 from ssldm.training.preset import Preset
-from ssldm.training.residual_data import CroppedCache
-from ssldm.training.residual_module import ResidualModule
 from ssldm.training.series import open_splits
 from ssldm.training.unet_module import UNetModule
-
-_RESIDUAL = "residual"
 
 
 class ExportWeights(lightning.Callback):
@@ -89,8 +84,7 @@ def train_denoiser(
         preset: sizes, objective and optimisation.
         train, validation: archives; without any for validation a fifth of the events is held out.
         autoencoder: run of `train_autoencoder`.
-        out: folder of the run: latent cache, `residual/` (the training of the residual target), checkpoint,
-            logs, pictures, `model/`.
+        out: folder of the run: latent cache, checkpoint, logs, pictures, `model/`.
         resume: go on from the run's last checkpoint.
         latents: folder of the latent cache, where trainings share one.
         progress: wraps the iteration over windows while the cache is computed.
@@ -98,14 +92,13 @@ def train_denoiser(
     Raises:
         ConfigurationError: an autoencoder that is not the preset's.
     """
-    check_run(out, out / _RESIDUAL, resume=resume)
+    check_run(out, resume=resume)
     optimisation = preset.denoiser_training.optimisation
     lightning.seed_everything(optimisation.seed, verbose=False)
     found = build_latents(
         preset, train, validation, autoencoder, latents or out / "latents", name=out.name, progress=progress
     )
     model = found.model
-    prepare_target(preset, found, out / _RESIDUAL, resume=resume)
     module = DenoiserModule(preset, model, out / "pictures")
 
     def export() -> None:
@@ -115,39 +108,9 @@ def train_denoiser(
     turning = model if preset.denoiser_training.turned else None
     examples = ShuffledCache(found.train, optimisation.seed, turning)
     data = LatentData(optimisation, examples, found.validation)
-    # Cut short before the denoiser's first checkpoint, a run goes on with what its residual target has.
-    begun = (out / CHECKPOINT).exists()
-    fit(module, data, optimisation, out, resume=resume and begun, extra_callbacks=[ExportWeights(export)])
+    fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
     return out / MODEL
-
-
-def prepare_target(preset: Preset, latents: Latents, out: Path, *, resume: bool) -> None:
-    """Fit what the denoiser's target departs from, and measure the noise; or take what a run has of them.
-
-    With a network of the residual target this is a training of its own; `out/model` then holds the model
-    before its denoiser is trained: correlated noise around what is expected.
-    """
-    model, done = latents.model, out / MODEL
-    if done.exists() and resume:
-        load_weights(model, done)
-        return
-    examples = partial(singles, latents.train, model.latent_mean.device)
-    if model.residual is not None:
-        model.residual.fit(examples())
-    if model.noise is not None:
-        model.noise.measure(targets(model, examples()))
-    if preset.residual_network is None:
-        return
-    turning = model if preset.denoiser_training.turned else None
-    config = preset.residual_training
-    crops = CroppedCache(latents.train, config, turning)
-    data = LatentData(config.optimisation, crops, latents.validation)
-    begun = resume and (out / CHECKPOINT).exists()
-    fit(ResidualModule(preset, model), data, config.optimisation, out, resume=begun)
-    if model.noise is not None:
-        model.noise.measure(targets(model, examples()))
-    write_weights(done, model.config, model.state_dict())
 
 
 def train_unet(

@@ -1,4 +1,4 @@
-"""What the trainings of a model report: the CRPS of small ensembles on windows of the validation cache."""
+"""What the training of a denoiser reports: the CRPS of small ensembles on windows of the validation cache."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssldm.model.latent_diffusion import LatentDiffusion
-from ssldm.model.residual_target import WHOLE
 from ssldm.verification.crps import crps_ensemble
+
+# Covered share of a latent pixel that counts as the whole pixel.
+_WHOLE = 0.99
 
 
 class ValidationScore:
@@ -31,7 +33,7 @@ class ValidationScore:
         """
         rate = batch["rate"][0, -members.shape[1] :].float().cpu().numpy()
         moved = self.model.decode(batch["extrapolated_latent"][0]).float().cpu().numpy()
-        covered = batch["extrapolated_coverage"][0, :, 0].cpu().numpy() > WHOLE
+        covered = batch["extrapolated_coverage"][0, :, 0].cpu().numpy() > _WHOLE
         stride = rate.shape[-1] // covered.shape[-1]
         valid = np.isfinite(rate) & covered.repeat(stride, 1).repeat(stride, 2)
         crps = crps_ensemble(members, rate, fair=True)[valid]
