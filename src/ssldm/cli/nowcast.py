@@ -95,9 +95,10 @@ def nowcast(
             reference_time=until,
             max_age=max_age,
             bridge=tolerant,
+            lazy=True,
             on_start=on_start,
         )
-    write_nowcast(forecast, out)
+        write_nowcast(forecast, out)
     typer.echo(
         f"{out}: {members} members from {forecast['forecast_reference_time'].values.astype('M8[m]')} UTC"
     )

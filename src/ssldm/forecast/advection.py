@@ -38,8 +38,8 @@ def trajectory(motion: Tensor, region: Region, spacing: int = 1) -> Iterator[Ten
     """Where the air at each pixel was one time step before, two steps, and so on without end.
 
     Args:
-        motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the domain
-            from the first on, linear between them; it stays as it is.
+        motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the
+            domain from the first on, linear between them; it stays as it is.
         region: the pixels that trajectories end at.
         spacing: pixels between the places of the motion.
 

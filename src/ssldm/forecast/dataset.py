@@ -15,9 +15,9 @@ from ssldm.forecast.accessor import members_of
 from ssldm.forecast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, with_lead_bounds, zarr_encoding
 from ssldm.forecast.writable import (
     check_outside_of_stores,
-    check_writable,
     is_store_alone,
     with_numbers_for_truth,
+    writable,
 )
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.paths import as_path, check_no_source, check_regular_file
@@ -181,19 +181,23 @@ def write_nowcast(dataset: xr.Dataset, path: Path | str) -> None:
         OutputError: see `check_nowcast_output`, or content that the format cannot hold.
         OSError: the disk is full, or fails otherwise.
     """
-    check_writable(dataset)
+    dataset = writable(dataset)
     path = as_path(path, OutputError)
     suffix = _format_of(path)
     check_outside_of_stores(path)
+    import dask
+
+    # Members that are made while they are written are made one after the other.
+    one_by_one = dask.config.set(scheduler="synchronous")
     try:
         whole = with_numbers_for_truth(placed(dataset))
         if suffix == ZARR:
             from ssldm.zarr_output import replacing_zarr
 
-            with replacing_zarr(path, _replaceable) as store:
+            with one_by_one, replacing_zarr(path, _replaceable) as store:
                 whole.to_zarr(store, encoding=zarr_encoding(whole), zarr_format=2, consolidated=True)
         else:
-            with replacing_hdf5(path) as file:
+            with one_by_one, replacing_hdf5(path) as file:
                 whole.to_netcdf(file, engine="h5netcdf", encoding=netcdf_encoding(whole))
     except (SsldmError, OSError, MemoryError):
         raise

@@ -18,7 +18,6 @@ from ssldm.diffusion.schedule import DiffusionConfig, SamplerName
 from ssldm.errors import ArgumentError, ConfigurationError, MissingModelError
 from ssldm.forecast.dataset import nowcast_dataset
 from ssldm.forecast.diffusion_ensemble import Advance, DiffusionEnsemble
-from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.model_config import read_model_config
 from ssldm.forecast.speckle import remove_speckle
 from ssldm.forecast.storm_ensemble import StormEnsemble
@@ -34,7 +33,7 @@ from ssldm.model.precision import has_fast_bfloat16
 from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.paper.autoencoder import Autoencoder
 from ssldm.radar.context import Duration, Time, duration_of, latest_context, most_believed
-from ssldm.radar.motion import SPACING, estimate_motion, extrapolate, mean_motion
+from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.times import minutes_of
 
@@ -114,6 +113,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         reference_time: Time | None = None,
         max_age: Duration | None = None,
         bridge: bool = False,
+        lazy: bool = False,
         on_start: OnStart = lambda _: lambda: None,
     ) -> xr.Dataset:
         """Forecast from the last frames of some observations.
@@ -124,13 +124,16 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         Args:
             observations: ``(time, y, x)`` in mm/h; the last `ModelConfig.context_frames` frames are used.
             members: ensemble size.
-            steps: calls of the denoiser a member.
+            steps: calls of the denoiser a member, for models that have one.
             lead_time: length of the forecast, a multiple of the time step; the model's own where None. Only
                 these frames are computed, and the denoiser sees no others.
             seed: member k depends on (seed, k) alone.
             sampler: see `ssldm.diffusion.schedule`.
             reference_time, max_age, bridge: see `ssldm.radar.context.latest_context`.
-            on_start: called with the number of denoiser calls to come; what it returns is called after each.
+            lazy: make members when they are read, in `ssldm.write_nowcast` one pair after the other, so that
+                an ensemble need not fit into memory; only of models without a denoiser.
+            on_start: called with the number of pairs of members to come, or of calls of a denoiser; what it
+                returns is called after each.
 
         Returns:
             ``precipitation_rate (member, lead_time, y, x)`` in mm/h, see `ssldm.forecast.dataset`.
@@ -162,14 +165,11 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         values = context.values
         if self.config.remove_speckle:
             values = remove_speckle(torch.from_numpy(values)).numpy()
-        with torch.inference_mode():
-            if isinstance(self.model, StormModel):
-                rate = self._from_storm(self.model, values, frames, members, seed, on_start)
-            else:
-                rate = self._from_diffusion(
-                    self.model, values, frames, members, seed, steps, sampler, on_start
-                )
-        np.minimum(rate, highest, out=rate)
+        if isinstance(self.model, StormModel):
+            rate = _storm_members(self.model, values, frames, members, seed, on_start, highest, lazy=lazy)
+        else:
+            rate = _diffusion_members(self.model, values, frames, members, seed, steps, sampler, on_start)
+            np.minimum(rate, highest, out=rate)
         return nowcast_dataset(
             rate,
             context,
@@ -179,51 +179,6 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             paired=isinstance(self.model, StormModel),
             settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
-
-    def _from_storm(
-        self,
-        model: StormModel,
-        values: NDArray[np.float32],
-        frames: int,
-        members: int,
-        seed: int,
-        on_start: OnStart,
-    ) -> NDArray[np.float32]:
-        """Rain rates ``(m, t, h, w)`` of a model without a denoiser."""
-        tracked = estimate_motion(values)
-        motions = torch.from_numpy(np.stack([tracked, mean_motion(values, tracked)]))
-        extent = observed_extent(values)
-        device = model.latent_std.device
-        ensemble = StormEnsemble(
-            model,
-            extent.of_frames(torch.from_numpy(values)).to(device),
-            extent.of_motion(motions[..., ::SPACING, ::SPACING]).to(device),
-            frames,
-        )
-        rate = np.full((members, frames, *values.shape[1:]), np.nan, np.float32)
-        advance = on_start(-(-members // 2))
-        for number, member in enumerate(ensemble.members(members, seed=seed, advance=advance)):
-            extent.fill(rate[number], member.cpu().numpy())
-        return rate
-
-    def _from_diffusion(
-        self,
-        model: LatentDiffusion,
-        values: NDArray[np.float32],
-        frames: int,
-        members: int,
-        seed: int,
-        steps: int,
-        sampler: SamplerName,
-        on_start: OnStart,
-    ) -> NDArray[np.float32]:
-        """Rain rates ``(m, t, h, w)`` of a denoiser."""
-        moved = extrapolate(values, frames)
-        ensemble = DiffusionEnsemble(model, values, moved)
-        drawn = ensemble.members(
-            members, seed=seed, steps=steps, sampler=sampler, advance=on_start(ensemble.calls(members, steps))
-        )
-        return np.stack([np.where(moved.observed, member.numpy(), np.float32(np.nan)) for member in drawn])
 
     def _lead_frames(self, lead_time: np.timedelta64 | None, step: np.timedelta64) -> int:
         if lead_time is None:
@@ -250,6 +205,61 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             departures.append(f"pixels of {size:.0f} m, trained for {smallest:.0f} to {largest:.0f}")
         for departure in departures:
             warnings.warn(departure, InputDepartsFromTraining, stacklevel=3)
+
+
+def _storm_members(
+    model: StormModel,
+    context: NDArray[np.float32],
+    frames: int,
+    members: int,
+    seed: int,
+    on_start: OnStart,
+    highest: np.float32,
+    *,
+    lazy: bool,
+) -> Any:
+    """Rain rates ``(m, t, H, W)``; lazy, a dask array whose pairs of members are made when they are read."""
+    ensemble = StormEnsemble(model, context, frames)
+    advance = on_start(-(-members // 2))
+
+    def pair(number: int) -> NDArray[np.float32]:
+        made = ensemble.pair(number, seed)[: members - 2 * number]
+        advance()
+        return np.minimum(made, highest, out=made)
+
+    pairs = range(-(-members // 2))
+    if not lazy:
+        rate = np.empty((members, frames, *context.shape[1:]), np.float32)
+        for number in pairs:
+            rate[2 * number : 2 * number + 2] = pair(number)
+        return rate
+    from dask.array.core import concatenate, from_delayed
+    from dask.delayed import delayed
+
+    make = delayed(pair, pure=False)
+    shapes = [(min(2, members - 2 * number), frames, *context.shape[1:]) for number in pairs]
+    return concatenate(
+        [from_delayed(make(n), shape, np.float32) for n, shape in zip(pairs, shapes, strict=True)]
+    )
+
+
+@torch.inference_mode()
+def _diffusion_members(
+    model: LatentDiffusion,
+    context: NDArray[np.float32],
+    frames: int,
+    members: int,
+    seed: int,
+    steps: int,
+    sampler: SamplerName,
+    on_start: OnStart,
+) -> NDArray[np.float32]:
+    """Rain rates ``(m, t, H, W)`` of a denoiser."""
+    moved = extrapolate(context, frames)
+    ensemble = DiffusionEnsemble(model, context, moved)
+    advance = on_start(ensemble.calls(members, steps))
+    drawn = ensemble.members(members, seed=seed, steps=steps, sampler=sampler, advance=advance)
+    return np.stack([np.where(moved.observed, member.numpy(), np.float32(np.nan)) for member in drawn])
 
 
 def lead_time_of(value: Duration) -> np.timedelta64:

@@ -1,71 +1,93 @@
-"""The ensemble of a model without a denoiser: what is expected, and the storm's noise around it."""
+"""One forecast from top to bottom: context → motion → condition → expectation → noise → members."""
 
-from collections.abc import Callable, Iterator
-
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ssldm.diffusion.sampling import member_seed
 from ssldm.forecast.condition import carried_frames
+from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.noise import StormNoise
 from ssldm.model.storm_model import StormModel
-from ssldm.postprocess.steps import prepared
+from ssldm.postprocess.steps import Step, prepared
+from ssldm.radar.motion import SPACING, estimate_motion, mean_motion
 
-Advance = Callable[[], None]
+# From rain rates ``(1, h, w)`` in mm/h at one lead time to rain rates.
+_Steps = list[Step]
 
 
 class StormEnsemble:
-    """Draws members of the forecast that follows some context, in pairs of opposite noise.
+    """The ensemble of a model without a denoiser, in pairs of members with opposite noise.
+
+    All that members share is found once; nothing in the loop over them waits for the device, and what is in
+    memory does not grow with their number.
 
     Args:
         model: in evaluation mode, on its device.
-        context: ``(t_in, h, w)`` in mm/h, NaN unobserved, on that device.
-        motions: ``(2, 2, h', w')`` in pixels a step, x then y, of two estimates, at every
-            `ssldm.radar.motion.SPACING`-th pixel.
+        context: ``(t_in, H, W)`` in mm/h, NaN unobserved.
         frames: number of lead times.
     """
 
-    def __init__(self, model: StormModel, context: Tensor, motions: Tensor, frames: int) -> None:
-        self.model = model
-        self.size = height, width = context.shape[-2], context.shape[-1]
-        # To whole blocks, with what is unobserved.
-        padding = (0, -width % model.stride, 0, -height % model.stride)
-        known = model.above_dry(F.pad(context, padding, value=float("nan")))
-        wanted = bool(model.config.postprocess)
-        observed, means, deviations, extrapolated = [], [], [], []
+    @torch.inference_mode()
+    def __init__(self, model: StormModel, context: NDArray[np.float32], frames: int) -> None:
+        self.model, self.domain = model, context.shape[-2:]
+        self.extent = observed_extent(context)
+        device = model.latent_std.device
+
+        motions = self.extent.of_motion(two_motions(context)).to(device)
+        rate = self.extent.of_frames(torch.from_numpy(context)).to(device)
+        self.size = rate.shape[-2:]
+        known = model.above_dry(_whole_blocks(rate, model.stride))
+
+        self.observed: list[Tensor] = []
+        self.mean: list[Tensor] = []
+        self.log_deviation: list[Tensor] = []
+        self.steps: list[_Steps] = []
         for lead, carried in enumerate(carried_frames(known, motions, range(1, frames + 1), model.stride)):
-            expected = model.expected(carried, torch.tensor([lead], device=context.device))
-            means.append(model.decode(expected.waves)[0, 0])
-            deviations.append(expected)
-            observed.append(carried.observed[0, 0])
-            if wanted:
-                extrapolated.append(model.to_rate(carried.extrapolated[0, 0, 0]))
-        self.means, self.expected, self.observed = means, deviations, torch.stack(observed)
+            expected = model.expected(carried, torch.tensor([lead], device=device))
+            self.observed.append(carried.observed[0, 0])
+            self.mean.append(model.decode(expected.waves)[0, 0])
+            self.log_deviation.append(expected.log_deviation)
+            extrapolated = model.to_rate(carried.extrapolated[0, :, 0])
+            self.steps.append(prepared(model.config.postprocess, extrapolated, carried.observed[0]))
+
         self.noise = StormNoise(known.nan_to_num(nan=0.0), motions[0], frames, model.config.noise)
-        self.steps = (
-            prepared(model.config.postprocess, torch.stack(extrapolated), self.observed) if wanted else []
-        )
 
-    def members(self, count: int, *, seed: int, advance: Advance = lambda: None) -> Iterator[Tensor]:
-        """Rain rate ``(t, h, w)`` in mm/h of each member, NaN where it is not forecast.
+    @torch.inference_mode()
+    def pair(self, number: int, seed: int) -> NDArray[np.float32]:
+        """Members 2n and 2n + 1: rain rate ``(2, t, H, W)`` in mm/h, NaN where it is not forecast.
 
-        Member k depends on (seed, k) alone. ``advance`` is called after each pair.
+        They depend on (seed, n) alone.
         """
         height, width = self.size
-        for first in range(0, count, 2):
-            noise = self.noise.draw(member_seed(seed, first))
-            apart = [
-                (expected.deviation(self.model.stride)[0, 0] * field).sum(dim=0)
-                for expected, field in zip(self.expected, noise, strict=True)
-            ]
-            for sign in (1.0, -1.0)[: count - first]:
-                frames = [
-                    self.model.to_rate(torch.add(mean, field, alpha=sign))
-                    for mean, field in zip(self.means, apart, strict=True)
-                ]
-                rate = torch.stack(frames)
-                for step in self.steps:
-                    rate = step(rate)
-                yield torch.where(self.observed, rate, torch.nan)[:, :height, :width]
-            advance()
+        rate = torch.empty(2, len(self.mean), height, width, device=self.mean[0].device)
+        noise = self.noise.draw(member_seed(seed, 2 * number))
+        for lead, field in enumerate(noise):
+            apart = (self.model.deviation(self.log_deviation[lead])[0, 0] * field).sum(dim=0)
+            members = self.model.to_rate(torch.stack([self.mean[lead] + apart, self.mean[lead] - apart]))
+            for step in self.steps[lead]:
+                members = torch.cat([step(member[None]) for member in members])
+            rate[:, lead] = torch.where(self.observed[lead], members, torch.nan)[:, :height, :width]
+        return self.extent.filled(rate.cpu().numpy(), self.domain)
+
+
+def two_motions(context: NDArray[np.float32]) -> Tensor:
+    """Motion by tracking, and the mean of that and of a dense search.
+
+    Args:
+        context: ``(t, H, W)`` in mm/h, NaN unobserved.
+
+    Returns:
+        ``(2, 2, H', W')`` in pixels a step, x then y, at every `SPACING`-th pixel.
+    """
+    tracked = estimate_motion(context)
+    both = np.stack([tracked, mean_motion(context, tracked)])
+    return torch.from_numpy(np.ascontiguousarray(both[..., ::SPACING, ::SPACING]))
+
+
+def _whole_blocks(frames: Tensor, stride: int) -> Tensor:
+    """Frames with what is unobserved around them, to whole blocks."""
+    height, width = frames.shape[-2:]
+    return F.pad(frames, (0, -width % stride, 0, -height % stride), value=float("nan"))

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError, OutputError
 from ssldm.forecast.accessor import members_of
 from ssldm.radar.folders import ZARR_MARKS
 from ssldm.radar.grid import GRID_MAPPING
+from ssldm.radar.observations import NAME
 
 _ZARR_METADATA = {*ZARR_MARKS, ".zarray", ".zattrs"}
 _CHUNK = re.compile(r"\d+(\.\d+)*")
 
 
-def check_writable(dataset: xr.Dataset) -> None:
-    """Refuse a dataset that could not be read again as a forecast.
+def writable(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset, if it can be read again as a forecast; members that are yet to be made are checked then.
 
     Raises:
         ObservationError: no rain rates by member and lead time, none at all, or rates that cannot be.
@@ -29,20 +31,29 @@ def check_writable(dataset: xr.Dataset) -> None:
     check_not_empty(rate)
     if rate.dtype.kind not in "fiu":
         raise ObservationError(f"expected rain rates as numbers, found {rate.dtype}")
-    values = rate.values
-    least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
-    if least < 0 or np.isinf(most):
-        raise ObservationError(
-            f"expected rain rates of 0 mm/h or more, or NaN, found {least if least < 0 else most:g}"
-        )
+    if rate.chunks is None:
+        _check_rates(rate.values)
+    else:
+        dataset = dataset.assign({NAME: rate.copy(data=rate.data.map_blocks(_check_rates, dtype=rate.dtype))})
     if GRID_MAPPING not in dataset.coords:
-        return
+        return dataset
     mapping = dataset[GRID_MAPPING]
     if mapping.ndim or not isinstance(mapping.attrs.get("crs_wkt"), str):
         raise OutputError(
             f"expected {GRID_MAPPING!r} as one map projection with the attribute 'crs_wkt', "
             f"found dimensions {mapping.dims} and attributes {list(mapping.attrs)}"
         )
+    return dataset
+
+
+def _check_rates(values: NDArray[Any]) -> NDArray[Any]:
+    """The values, unless they are no rain rates."""
+    least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    if least < 0 or np.isinf(most):
+        raise ObservationError(
+            f"expected rain rates of 0 mm/h or more, or NaN, found {least if least < 0 else most:g}"
+        )
+    return values
 
 
 def check_not_empty(rate: xr.DataArray) -> None:

@@ -17,7 +17,6 @@ known of rain's small scales, and the mean of a wider neighbourhood then says mo
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
@@ -58,12 +57,6 @@ class Expectation:
 
     waves: Tensor
     log_deviation: Tensor
-
-    def deviation(self, stride: int) -> Tensor:
-        """Deviations ``(b, t, k, H, W)`` at pixels, linear between the middles of blocks in the logarithm."""
-        log = F.interpolate(self.log_deviation.flatten(0, 1), scale_factor=stride, mode="bilinear")
-        deviation: Tensor = log.exp().unflatten(0, self.log_deviation.shape[:2])
-        return deviation
 
 
 class Prior(nn.Module):

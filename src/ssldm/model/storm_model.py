@@ -1,6 +1,7 @@
 """Scaling, coding, expectation and the storm's noise as one module."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssldm.model.block_autoencoder import BlockAutoencoderConfig
@@ -80,6 +81,12 @@ class StormModel(nn.Module):
         scaled = waves / self.latent_std[:, None, None]
         expectation: Expectation = self.prior(scaled, carried.coverage, carried.history, leads)
         return expectation
+
+    def deviation(self, log_deviation: Tensor) -> Tensor:
+        """Deviations ``(b, t, k, H, W)`` at pixels of their logarithms at blocks, see `Expectation`."""
+        log = F.interpolate(log_deviation.flatten(0, 1), scale_factor=self.stride, mode="bilinear")
+        deviation: Tensor = log.exp().unflatten(0, log_deviation.shape[:2])
+        return deviation
 
     def decode(self, waves: Tensor) -> Tensor:
         """Scaled waves ``(b, t, c, h, w)`` to network units above dry, ``(b, t, H, W)``; may be below it."""

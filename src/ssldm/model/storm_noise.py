@@ -25,9 +25,8 @@ class StormNoiseConfig(Config):
         floor: share of the variance that has the spectrum of rain in general, isotropic, so that a context of
             a few pixels is no line or comb.
         slope: of that spectrum, as a power of the wave number.
-        sharpness: power that the storm's amplitudes are raised to within each band: above 1 what stands out of
-            its spectrum, its directions, does so more. Of smooth noise around a smooth mean that is needed for
-            bands and fronts to stay as straight as observed ones.
+        sharpness: power that the storm's amplitudes are raised to within each band: above 1 what stands out
+            of its spectrum, its directions, does so more, and bands stay as straight as observed ones.
     """
 
     edges: tuple[PositiveFloat, ...] = (6.0, 16.0, 48.0)

@@ -63,7 +63,7 @@ class PriorModule(lightning.LightningModule):
         self.model = model.requires_grad_(False)
         self.model.prior.requires_grad_(True)
         self.config = config
-        self.windows = {_TRAINING: train, _VALIDATION: validation}
+        self.train_windows, self.validation_windows = train, validation
         self.register_buffer("usual_error", self._usual_error(train))
 
     @torch.no_grad()
@@ -119,7 +119,7 @@ class PriorModule(lightning.LightningModule):
         filters = storm_filters(carried.extrapolated[:, :, 0], model.config.noise)[:, None]
         white = torch.randn((count, *batch.valid.shape), generator=generator, device=batch.valid.device)
         noise = filtered(white[:, :, :, None], filters)
-        return model.decode(expected.waves) + (expected.deviation(model.stride) * noise).sum(dim=3)
+        return model.decode(expected.waves) + (model.deviation(expected.log_deviation) * noise).sum(dim=3)
 
     def training_step(self, *_: Any) -> Tensor:
         """See `loss_at`."""
@@ -131,8 +131,7 @@ class PriorModule(lightning.LightningModule):
         rng = np.random.default_rng((config.optimisation.seed, _TRAINING, step))
         generator = torch.Generator(device).manual_seed(int(rng.integers(1 << 62)))
         leads = sorted(rng.permutation(self.model.lead_frames)[: config.leads].tolist())
-        train = self.windows[_TRAINING]
-        batch = self._batch(train, leads, rng, augmented=True)
+        batch = self._batch(self.train_windows, leads, rng, augmented=True)
         members = _leaking(self._members(batch, leads, config.members, generator))
         weight = batch.valid.float()
         usual = self.usual_error[batch.product].clamp_min(_LEAST_ERROR)[:, None, None, None]
@@ -146,7 +145,7 @@ class PriorModule(lightning.LightningModule):
 
     def validation_step(self, _: Any, number: int) -> None:
         """Fair CRPS of a few members beside the error of the extrapolation, in mm/h."""
-        windows, device = self.windows[_VALIDATION], self.usual_error.device
+        windows, device = self.validation_windows, self.usual_error.device
         if windows is None:
             return
         rng = np.random.default_rng((0, _VALIDATION, number))
