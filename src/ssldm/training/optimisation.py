@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,17 @@ def precision_of(config: OptimisationConfig) -> Any:
         return config.precision
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return "bf16-mixed" if has_fast_bfloat16(device) else "32-true"
+
+
+class ExportWeights(lightning.Callback):
+    """Writes the averaged weights after every validation, so that a run can be used while it goes on."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self.write = write
+
+    def on_validation_end(self, *_: object) -> None:
+        """Lightning validates with the averaged weights in place."""
+        self.write()
 
 
 class TimeLeft(lightning.Callback):

@@ -63,7 +63,7 @@ class PriorModule(lightning.LightningModule):
         self.model = model.requires_grad_(False)
         self.model.prior.requires_grad_(True)
         self.config = config
-        self.windows = {_TRAINING: train, _VALIDATION: validation}
+        self.train_windows, self.validation_windows = train, validation
         self.register_buffer("usual_error", self._usual_error(train))
 
     @torch.no_grad()
@@ -72,7 +72,8 @@ class PriorModule(lightning.LightningModule):
         sums = torch.zeros(2, len(windows.products), device=windows.rates.device)
         rng = np.random.default_rng((self.config.optimisation.seed, 2))
         for _ in range(self.config.error_batches):
-            batch = self._batch(windows, range(2, self.model.lead_frames, 4), rng, augmented=False)
+            leads = range(min(2, self.model.lead_frames - 1), self.model.lead_frames, 4)
+            batch = self._batch(windows, leads, rng, augmented=False)
             error = self._extrapolation_error(batch)
             for row, values in enumerate((error, batch.valid.float())):
                 sums[row].index_add_(0, batch.product, values.sum(dim=(1, 2, 3)))
@@ -131,8 +132,7 @@ class PriorModule(lightning.LightningModule):
         rng = np.random.default_rng((config.optimisation.seed, _TRAINING, step))
         generator = torch.Generator(device).manual_seed(int(rng.integers(1 << 62)))
         leads = sorted(rng.permutation(self.model.lead_frames)[: config.leads].tolist())
-        train = self.windows[_TRAINING]
-        batch = self._batch(train, leads, rng, augmented=True)
+        batch = self._batch(self.train_windows, leads, rng, augmented=True)
         members = _leaking(self._members(batch, leads, config.members, generator))
         weight = batch.valid.float()
         usual = self.usual_error[batch.product].clamp_min(_LEAST_ERROR)[:, None, None, None]
@@ -146,12 +146,12 @@ class PriorModule(lightning.LightningModule):
 
     def validation_step(self, _: Any, number: int) -> None:
         """Fair CRPS of a few members beside the error of the extrapolation, in mm/h."""
-        windows, device = self.windows[_VALIDATION], self.usual_error.device
+        windows, device = self.validation_windows, self.usual_error.device
         if windows is None:
             return
         rng = np.random.default_rng((0, _VALIDATION, number))
         generator = torch.Generator(device).manual_seed(int(rng.integers(1 << 62)))
-        leads = range(3, self.model.lead_frames, 4)
+        leads = range(min(3, self.model.lead_frames - 1), self.model.lead_frames, 4)
         batch = self._batch(windows, leads, rng, augmented=False)
         rates = self.model.to_rate(self._members(batch, leads, _VALIDATION_MEMBERS, generator).clamp_min(0.0))
         mean = rates.mean(dim=0)
