@@ -63,7 +63,7 @@ def test_archives_become_a_model_that_forecasts(run: Path, autoencoder: Path, tm
     assert (config["name"], config["lead_frames"], config["step_minutes"]) == ("storms", 4, 5.0)
     assert config["training_data"] == [
         f"{DUTCH}, 2010-08-26T03:00 to 2010-08-26T03:45 UTC",
-        f"{STORMS}, 2021-05-02T02:30 to 2021-05-02T04:25 UTC",
+        f"{STORMS}, 2021-05-02T02:35 to 2021-05-02T04:30 UTC",
     ]
     assert config["pixel_size"] == [1000, 2000]
     assert set(config["versions"]) == {"ssldm", "torch"}
@@ -74,7 +74,8 @@ def test_archives_become_a_model_that_forecasts(run: Path, autoencoder: Path, tm
     out = tmp_path / "n.nc"
     done = ssldm("nowcast", *frames, "--model", run / "model", "--members", 2, "--out", out)
     assert done.returncode == 0, done.stderr
-    assert dict(open_nowcast(out).sizes) == {"member": 2, "lead_time": 4, "y": 64, "x": 64}
+    rate = open_nowcast(out)["precipitation_rate"]
+    assert dict(rate.sizes) == {"member": 2, "lead_time": 4, "y": 64, "x": 64}
     written = read_weights(run / "model")
     for name, value in read_weights(autoencoder / "model").items():
         assert torch.equal(written[f"autoencoder.{name}"], value)
@@ -123,7 +124,7 @@ def test_a_run_is_resumed_and_not_written_over(run: Path, autoencoder: Path, tmp
     before = read_weights(run / "model")
     assert train(autoencoder, run, *pack, "--resume").returncode == 0
     for name, value in read_weights(run / "model").items():
-        torch.testing.assert_close(value, before[name], rtol=1e-5, atol=1e-6, msg=name)
+        assert torch.equal(value, before[name]), name
 
 
 def test_what_a_prior_cannot_be_trained_from_is_refused(

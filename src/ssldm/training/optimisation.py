@@ -97,10 +97,11 @@ def check_run(out: Path, *, resume: bool) -> None:
         raise ConfigurationError(f"expected a checkpoint to resume from, found none at {out / CHECKPOINT}")
 
 
-def _check_checkpoint(path: Path, module: lightning.LightningModule) -> None:
-    """Refuse a damaged checkpoint, and one of networks of other sizes."""
+def _read_checkpoint(path: Path, module: lightning.LightningModule) -> tuple[int, dict[str, torch.Tensor]]:
+    """Steps and averaged weights; refuses a damaged checkpoint, and one of networks of other sizes."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+        content = torch.load(path, map_location="cpu", weights_only=False)
+        steps, found = int(content["global_step"]), content["state_dict"]
     except Exception as error:  # torch raises many kinds on what is damaged
         raise ModelError(f"{path}: not a checkpoint, or a damaged one ({type(error).__name__})") from error
     expected = module.state_dict()
@@ -111,6 +112,7 @@ def _check_checkpoint(path: Path, module: lightning.LightningModule) -> None:
                 f"{path}: expected the run of this preset, found another, whose {name} has the shape "
                 f"{shapes[1]} and not {shapes[0]}"
             )
+    return steps, found
 
 
 def fit(
@@ -130,8 +132,10 @@ def fit(
     """
     check_run(out, resume=resume)
     checkpoint = out / CHECKPOINT
-    if resume:
-        _check_checkpoint(checkpoint, module)
+    steps, averaged = _read_checkpoint(checkpoint, module) if resume else (0, {})
+    if steps >= config.steps:  # Lightning would leave the weights that were not averaged
+        module.load_state_dict(averaged)
+        return
     out.mkdir(parents=True, exist_ok=True)
     trainer = lightning.Trainer(
         accelerator="auto",

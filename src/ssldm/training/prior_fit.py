@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -94,6 +95,15 @@ def prior_windows(
 
     train = windows({each.product for each in series} - set(without), config.coarsenings)
     return PriorWindows(train, windows(without, (1,)) if without else None)
+
+
+def trained_on(series: Sequence[PackedSeries], coarsenings: Sequence[int]) -> dict[str, Any]:
+    """What a model's configuration says of the series that it was trained on, see `TrainedFor`."""
+    described = {", ".join(part for part in (each.product, each.period) if part) for each in series}
+    found: dict[str, Any] = {"training_data": tuple(sorted(described))}
+    if sizes := [each.pixel_size for each in series if each.pixel_size]:
+        found["pixel_size"] = (round(min(sizes) * min(coarsenings)), round(max(sizes) * max(coarsenings)))
+    return found
 
 
 @torch.no_grad()

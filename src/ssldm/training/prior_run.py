@@ -18,7 +18,7 @@ from ssldm.training.pack import PackConfig, Progress, build_pack, pack_identity
 from ssldm.training.packed_series import PackedSeries, read_header, read_pack
 from ssldm.training.preset import Preset
 from ssldm.training.preset_file import write_preset
-from ssldm.training.prior_fit import fit_prior, measure_latents, prior_windows
+from ssldm.training.prior_fit import fit_prior, measure_latents, prior_windows, trained_on
 from ssldm.training.series import open_products
 
 PACK = "train.pack"
@@ -71,6 +71,18 @@ def train_prior(
     return fit_prior(model, training, windows, out, resume=resume)
 
 
+def pack_config(preset: Preset) -> PackConfig:
+    """What the windows of a preset's packs are."""
+    window = preset.window
+    return PackConfig(
+        context=window.context_frames,
+        lead=window.lead_frames,
+        least_lead=window.least_lead_frames or window.lead_frames,
+        step_minutes=window.step_minutes,
+        openings=preset.prior_training.openings,
+    )
+
+
 def _check_autoencoder(coded: CodedWeights, preset: Preset, folder: Path) -> None:
     if not isinstance(coded.config.autoencoder, BlockAutoencoderConfig):
         raise ConfigurationError(
@@ -88,13 +100,7 @@ def _packed(preset: Preset, archives: Sequence[Path], path: Path, progress: Prog
         series = open_products(archives)
         if not window.rescaled:
             series = [data for data in series if step_minutes_of(data) == window.step_minutes]
-        config = PackConfig(
-            context=window.context_frames,
-            lead=window.lead_frames,
-            least_lead=window.least_lead_frames or window.lead_frames,
-            step_minutes=window.step_minutes,
-            openings=preset.prior_training.openings,
-        )
+        config = pack_config(preset)
         if not path.exists():
             build_pack(series, path, config, progress=progress)
         elif read_header(path).identity != pack_identity(series, config):
@@ -124,25 +130,15 @@ def _check_products(without: Collection[str], series: Sequence[PackedSeries]) ->
 
 def _model(preset: Preset, series: Sequence[PackedSeries], name: str) -> StormModel:
     window = preset.window
-    sizes = [each.pixel_size for each in series if each.pixel_size]
-    coarsenings = preset.prior_training.coarsenings
-    known = (
-        {"pixel_size": (round(min(sizes) * min(coarsenings)), round(max(sizes) * max(coarsenings)))}
-        if sizes
-        else {}
-    )
     return StormConfig(
         name=name,
         context_frames=window.context_frames,
         lead_frames=window.lead_frames,
         step_minutes=window.step_minutes,
-        training_data=tuple(
-            sorted({f"{each.product}{each.period and ', '}{each.period}" for each in series})
-        ),
         versions={package: version(package) for package in ("ssldm", "torch")},
         scaling=preset.scaling,
         autoencoder=preset.autoencoder,
         prior=preset.prior,
         noise=preset.noise,
-        **known,
+        **trained_on(series, preset.prior_training.coarsenings),
     ).build()
