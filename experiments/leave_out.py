@@ -51,22 +51,24 @@ def run(command: Sequence[object]) -> None:
     subprocess.run([str(word) for word in command], check=True)
 
 
-def build_shared_pack(given: argparse.Namespace, archives: Path, pack: Path) -> None:
-    """The windows of all archives, which all folds are trained from."""
+def shared_pack(given: argparse.Namespace) -> Path:
+    """The windows of all archives, which all folds are trained from, built unless they are there."""
+    pack: Path = given.pack or given.runs / "leave-out" / "train.pack"
     if pack.exists():
-        return
+        return pack
     from ssldm.cli.progress import over_items
     from ssldm.training.pack import build_pack
     from ssldm.training.preset import load_preset
     from ssldm.training.prior_run import pack_config
     from ssldm.training.series import open_products
 
-    found = [archives / f"{name}.zarr" for fold in FOLDS.values() for name in fold]
+    found = [given.runs / "archives" / f"{name}.zarr" for fold in FOLDS.values() for name in fold]
     config = pack_config(load_preset(given.preset, given.overrides))
     build_pack(open_products(found), pack, config, progress=over_items("motion"))
+    return pack
 
 
-def train(given: argparse.Namespace, fold: str, pack: Path, out: Path) -> Path:
+def train(given: argparse.Namespace, fold: str, out: Path) -> Path:
     """Train without a fold's products unless it is done; returns the folder of the weights."""
     done = out / "done"
     if given.trained and (given.trained / fold / "model").is_dir():
@@ -74,6 +76,7 @@ def train(given: argparse.Namespace, fold: str, pack: Path, out: Path) -> Path:
     if not done.exists():
         from ssldm.training.packed_series import read_header
 
+        pack = shared_pack(given)
         products = {each["product"] for each in read_header(pack).series}
         command = [*SSLDM, "train", "prior", "--preset", given.preset, "--autoencoder", given.autoencoder]
         command += ["--pack", pack, "--out", out, *(["--resume"] if (out / "last.ckpt").exists() else [])]
@@ -128,6 +131,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=6, help="that each event left out is scored on")
     parser.add_argument("--fold", action="append", choices=FOLDS, help="this fold; may be repeated")
     parser.add_argument("--trained", type=Path, help="folder of priors, FOLD/model, trained elsewhere")
+    parser.add_argument("--pack", type=Path, help="windows of all archives, if they are packed already")
     parser.add_argument("--autoencoder", type=Path, default=SHIPPED, help="run or folder of weights")
     parser.add_argument("--preset", default="small")
     parser.add_argument("--size", type=int, default=256, help="side of the scored tiles in pixels")
@@ -139,10 +143,9 @@ def main() -> None:
     run([HERE / "archives.sh", given.data, given.runs])
     archives, runs = given.runs / "archives", given.runs / "leave-out"
     runs.mkdir(parents=True, exist_ok=True)
-    build_shared_pack(given, archives, runs / "train.pack")
     rows = {}
     for fold in given.fold or FOLDS:
-        model = train(given, fold, runs / "train.pack", runs / f"{fold}-{given.steps}")
+        model = train(given, fold, runs / f"{fold}-{given.steps}")
         for name in FOLDS[fold]:
             rows[name] = score(given, archives / f"{name}.zarr", model, runs / f"{name}-report")
             write(HERE / "leave_out" / "scores.csv", rows)
