@@ -1,6 +1,6 @@
 """How long the stages of a forecast take on this machine, from contexts and motions that lie in a file.
 
-    python experiments/device.py CONTEXTS.npz --prior prior.safetensors --members 20
+    python experiments/device.py CONTEXTS.npz --model runs/small-prior/model --members 20
 
 The file holds, for each name, ``NAME_rate (4, h, w)`` in mm/h and ``NAME_motions (2, 2, h', w')`` at every
 sixteenth pixel: what the motion search on the CPU leaves. On an accelerator nothing may wait for the device
@@ -19,15 +19,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
-
-from prior import storm_model  # noqa: E402
+sys.path.insert(0, str(HERE.parent / "src"))
 
 from ssldm.forecast.speckle import remove_speckle  # noqa: E402
 from ssldm.forecast.storm_ensemble import StormEnsemble  # noqa: E402
+from ssldm.forecast.weights_folder import load_weights, read_config  # noqa: E402
+from ssldm.model.storm_model import StormConfig  # noqa: E402
+
+SHIPPED = HERE.parent / "src/ssldm/weights/small"
 
 
 class Stages:
@@ -76,16 +77,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("contexts", type=Path)
-    parser.add_argument("--prior", type=Path)
+    parser.add_argument("--model", type=Path, default=SHIPPED, help="folder of weights (default: small)")
     parser.add_argument("--members", type=int, default=20)
-    parser.add_argument("--levels", type=int, default=0)
-    parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--repeat", type=int, default=3)
     given = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = storm_model(given.levels, given.width)
-    if given.prior:
-        model.prior.load_state_dict(load_file(given.prior))
+    model = read_config(given.model, StormConfig).build()
+    load_weights(model, given.model)
     model = model.to(device).eval().requires_grad_(False)
     contexts = np.load(given.contexts)
     for name in sorted({key.rsplit("_", 1)[0] for key in contexts.files}):

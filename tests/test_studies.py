@@ -1,5 +1,6 @@
 """A study runs from its command, at the smallest size."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from radar_files import write_knmi
 
+from ssldm.radar.archive_build import build_archive
+from ssldm.radar.simulation import simulate
 from ssldm.training.preset import load_preset
 from ssldm.training.run import train_autoencoder
 
@@ -22,6 +26,44 @@ OTHERS = (
     "knmi-dry-validation", "knmi-dry-later-validation", "mrms-validation", "smhi-test", "meteoswiss-test",
     "mrms-test",
 )  # fmt: skip
+
+
+def test_events_are_left_out_and_scored(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
+    shutil.copytree(EXPERIMENTS, tmp_path / "experiments", ignore=shutil.ignore_patterns("*.csv"))
+    archives = tmp_path / "runs" / "archives"
+    archives.mkdir(parents=True)
+    for name in (*VALIDATION, *OTHERS):  # not read by it, but for those that are trained on
+        (archives / f"{name}.zarr").touch()
+    trained_on = (*TRAIN, "beryl-train", "knmi-showers-train", "knmi-winter-train")
+    for seed, name in enumerate(trained_on):
+        (archives / f"{name}.zarr").unlink(missing_ok=True)
+        (archives / f"{name}.zarr").symlink_to(storm_archive(seed))
+    for n, values in enumerate((simulate(10, (64, 64), seed=5).values * 100 / 12).round()):
+        write_knmi(tmp_path, f"2010-08-26T03:{5 * n:02}", values)
+    (archives / "knmi-train.zarr").unlink()
+    build_archive([str(path) for path in sorted(tmp_path.glob("*.h5"))], archives / "knmi-train.zarr")
+    block = "autoencoder={kind: block, latent_channels: 4, width: 8, fit_steps: 4}"
+    coder, paths = tmp_path / "coder", [archives / "fmi-train.zarr"]
+    train_autoencoder(load_preset("tiny", [block]), paths, [archives / "opera-train.zarr"], coder)
+
+    options = [
+        *("--fold", "knmi-opera", "--preset", "tiny", "--autoencoder", coder, "--steps", "4"),
+        *("--windows", "1", "--size", "64", "--lead-frames", "4", "--runs", archives.parent),
+        *(block, "prior_training.openings=1", "window.rescaled=true"),
+    ]
+    command = [sys.executable, tmp_path / "experiments" / "leave_out.py", *options]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+
+    table = pd.read_csv(tmp_path / "experiments" / "leave_out" / "scores.csv", index_col="left out")
+    assert list(table.index) == ["knmi-train", "opera-train"]
+    assert (table[["CRPS", "STEPS"]] > 0).all(axis=None)
+    assert (table["ratio"] - table["CRPS"] / table["STEPS"]).abs().max() < 0.01
+    assert table[["coherence at 20", "highest_rank at 20"]].notna().all(axis=None)
+    run = archives.parent / "leave-out" / "knmi-opera-4"
+    described = json.loads((run / "model" / "config.json").read_text())["training_data"]
+    assert described
+    assert all(text.startswith("SMHI") for text in described)
 
 
 def test_a_study_makes_its_table_and_figure(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:

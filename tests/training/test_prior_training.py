@@ -7,13 +7,16 @@ import pytest
 import torch
 import xarray as xr
 
+from ssldm.errors import ObservationError
 from ssldm.forecast.condition import carry_context
+from ssldm.forecast.weights_folder import read_weights
 from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.radar.motion import SPACING
 from ssldm.radar.simulation import simulate
-from ssldm.training.pack import build_pack
+from ssldm.training.pack import PackConfig, build_pack
 from ssldm.training.packed_series import PackedSeries, rates_of_codes, read_pack, to_codes
 from ssldm.training.packed_windows import PackedWindows
+from ssldm.training.prior_fit import fit_prior, measure_latents, prior_windows
 from ssldm.training.prior_module import (
     PriorModule,
     crps_of_differences,
@@ -22,7 +25,7 @@ from ssldm.training.prior_module import (
     turned,
 )
 from ssldm.training.prior_preset import PriorTraining
-from ssldm.training.prior_run import train_prior
+from ssldm.training.series import _shared_words
 
 FRAMES = {"context": 4, "lead": 8}
 CPU = torch.device("cpu")
@@ -53,7 +56,7 @@ def storms() -> list[xr.DataArray]:
 @pytest.fixture(scope="module")
 def pack(storms: list[xr.DataArray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("pack") / "train.pack"
-    build_pack(storms, out, frames=12, least_frames=12, openings=2)
+    build_pack(storms, out, PackConfig(lead=8, least_lead=8, openings=2))
     return out
 
 
@@ -167,7 +170,7 @@ def test_texture_tells_a_smooth_member_from_a_rough_one() -> None:
     assert float(crps_of_differences(torch.stack([smooth, smooth]), rough, weight, 3)) > 0.2
 
 
-def test_training_lowers_the_score_and_goes_on_where_it_stopped(pack: Path, tmp_path: Path) -> None:
+def test_training_lowers_the_score_and_leaves_the_autoencoder_as_it_is(pack: Path, tmp_path: Path) -> None:
     config = PriorTraining(
         size=64, coarsenings=(1,), leads=3, scales=(1, 4), levels=2, error_batches=2,
         optimisation={"steps": 30, "steps_per_epoch": 15, "validate_epochs": 2, "batch_size": 2,
@@ -179,17 +182,58 @@ def test_training_lowers_the_score_and_goes_on_where_it_stopped(pack: Path, tmp_
     series = read_pack(pack)
     fresh = PriorModule(model, config, windows_of(series, {"smooth"}), None)
     untrained = loss_of(fresh)
-    weights = train_prior(model, config, pack, tmp_path / "run", without=["classes"], device=CPU)
+    windows = prior_windows(model, config, series, ["classes"], CPU)
+    measure_latents(model, windows.train, seed=0)
+    before["latent_std"] = model.latent_std.clone()
+    folder = fit_prior(model, config, windows, tmp_path / "run")
     trained = PriorModule(model, config, windows_of(series, {"smooth"}), None)
     assert loss_of(trained) < 0.95 * untrained
+    written = read_weights(folder)
     for name, value in model.state_dict().items():
+        assert torch.equal(written[name], value), name
         if not name.startswith("prior."):
-            torch.testing.assert_close(value, before[name], msg=name)  # but for the rounding of an average
-    again = tiny_storm_model()
-    assert train_prior(again, config, pack, tmp_path / "run", without=["classes"], device=CPU) == weights
-    assert all(
-        torch.equal(value, again.prior.state_dict()[name]) for name, value in model.prior.state_dict().items()
+            assert torch.equal(value, before[name]), name
+    assert "val/crps" in (tmp_path / "run" / "log" / "version_0" / "metrics.csv").read_text()
+
+
+def test_latents_are_measured_to_have_unit_deviation(pack: Path) -> None:
+    model = tiny_storm_model()
+    windows = windows_of(read_pack(pack), {"smooth"})
+    measure_latents(model, windows, seed=0)
+    drawn = [windows.draw(np.random.default_rng(n)).observed for n in range(8)]
+    waves = (
+        model.autoencoder.waves(model.above_dry(torch.cat(drawn))[:, None]) / model.latent_std[:, None, None]
     )
+    # The latents are fitted from the waves on, and other windows are drawn.
+    assert float((waves.std(dim=(0, 2, 3)).log2().abs()).max()) < 1.0
+
+
+def test_what_is_no_pack_is_refused(pack: Path, tmp_path: Path) -> None:
+    content = pack.read_bytes()
+    for damaged in (
+        b"",
+        b"abc",
+        content[:200],
+        content[: len(content) // 2],
+        content[:8] + b"[" + content[9:],
+    ):
+        (tmp_path / "a.pack").write_bytes(damaged)
+        with pytest.raises(ObservationError, match="not a pack, or a damaged one"):
+            read_pack(tmp_path / "a.pack")
+    with pytest.raises(ObservationError, match="expected a regular file"):
+        read_pack(tmp_path)
+
+
+def test_windows_that_do_not_fit_are_refused(pack: Path) -> None:
+    with pytest.raises(ObservationError, match="expected windows of 256×256 pixels of smooth"):
+        windows_of(read_pack(pack), {"smooth"}, size=256)
+
+
+def test_the_radars_of_an_archive_count_as_one_product() -> None:
+    names = [f"Rain classes of the radar {radar}, of a storm" for radar in ("A", "B")]
+    assert _shared_words(names) == "Rain classes of the radar"
+    assert _shared_words(["Rain classes"]) == "Rain classes"
+    assert _shared_words(["Rain", "Snow"]) == ""
 
 
 @torch.no_grad()

@@ -131,10 +131,10 @@ def test_training_with_lpips_needs_its_network(
 
 
 def train(kind: str, archives: tuple[Path, Path], out: Path, *extra: str) -> list[str]:
+    validation = [] if kind == "prior" else ["--validation", str(archives[1])]
     return [
         sys.executable, "-m", "ssldm", "train", kind, "--preset", "tiny",
-        "--data", str(archives[0]), "--validation", str(archives[1]),
-        "--out", str(out), *extra,
+        "--data", str(archives[0]), *validation, "--out", str(out), *extra,
     ]  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def kill_after_first_checkpoint(command: list[str], out: Path) -> None:
     process.wait()
 
 
-@pytest.mark.parametrize("kind", ["autoencoder", "adversarial autoencoder", "denoiser", "unet"])
+@pytest.mark.parametrize("kind", ["autoencoder", "adversarial autoencoder", "denoiser", "prior", "unet"])
 def test_training_killed_and_resumed_ends_with_the_same_weights(
     kind: str, storm_archive: Callable[[int], Path], tmp_path: Path
 ) -> None:
@@ -224,6 +224,10 @@ def test_training_killed_and_resumed_ends_with_the_same_weights(
     if kind == "denoiser":
         train_autoencoder(load_preset("tiny"), archives[:1], archives[1:], tmp_path / "autoencoder")
         extra += ["--autoencoder", str(tmp_path / "autoencoder")]
+    if kind == "prior":
+        block = "autoencoder={kind: block, latent_channels: 4, width: 8, fit_steps: 4}"
+        train_autoencoder(load_preset("tiny", [block]), archives[:1], archives[1:], tmp_path / "autoencoder")
+        extra += ["--autoencoder", str(tmp_path / "autoencoder"), block]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run(train(kind, archives, whole, *extra), check=True, capture_output=True)
     kill_after_first_checkpoint(train(kind, archives, broken, *extra), broken)

@@ -1,4 +1,4 @@
-"""`ssldm train`: an autoencoder, then a denoiser on its latents; or a plain U-Net to compare with."""
+"""`ssldm train`: an autoencoder, then a prior or a denoiser on its latents; or a U-Net to compare with."""
 
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Train on archives.", rich_markup_mode=None)
     group.command()(autoencoder)
     group.command()(denoiser)
+    group.command()(prior)
     group.command()(unet)
     app.add_typer(group, name="train")
 
@@ -65,6 +66,47 @@ def denoiser(
     weights = train_denoiser(
         loaded, data, validation or [], autoencoder, out, resume=resume, progress=over_items("latents")
     )
+    typer.echo(f"weights: {weights}")
+
+
+def prior(
+    out: Out,
+    autoencoder: Annotated[
+        Path,
+        typer.Option(help="Run of `ssldm train autoencoder`, or a folder of weights, of the kind block."),
+    ],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--data", help="Archive to train on; may be repeated; not needed where the pack is there."
+        ),
+    ] = None,
+    pack: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the windows, built from the archives unless it is there.",
+            show_default="train.pack in the run's folder",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PRODUCT", help="Product to leave out and validate on; may be repeated."),
+    ] = None,
+    preset: PresetName = "small",
+    resume: Resume = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train what is expected of the rain, of the shipped kind of model: no denoiser."""
+    from ssldm.training.preset import load_preset
+
+    loaded = load_preset(preset, overrides or ())
+    from ssldm.cli.progress import over_items
+    from ssldm.training.prior_run import train_prior
+
+    weights = train_prior(
+        loaded, data or (), autoencoder, out,
+        pack=pack, without=without or (), resume=resume, progress=over_items("motion"),
+    )  # fmt: skip
     typer.echo(f"weights: {weights}")
 
 

@@ -68,8 +68,17 @@ def load_weights(module: nn.Module, folder: Path) -> None:
     Raises:
         ModelError: no weights, a broken file, or weights of another module.
     """
+    load_state(module, read_weights(folder), folder)
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Load weights that were read from a folder into a module.
+
+    Raises:
+        ModelError: weights of another module.
+    """
     try:
-        module.load_state_dict(read_weights(folder))
+        module.load_state_dict(state)
     except RuntimeError as error:
         _, *differences = str(error).splitlines()
         first = differences[0].strip() if differences else error

@@ -1,7 +1,6 @@
 """The latents that a denoiser learns from, and the model that they belong to."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +13,11 @@ from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.forecast.weights_folder import weights_hash
 from ssldm.model.latent_diffusion import LatentDiffusion, ModelConfig, ModelParts
 from ssldm.radar.windows import WindowIndex
-from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights, load_autoencoder
+from ssldm.training.autoencoder_weights import MODEL, differences, load_autoencoder
 from ssldm.training.latent_cache import LatentCache, Progress, WindowDataset, build_cache
 from ssldm.training.optimisation import precision_of
 from ssldm.training.preset import Preset
-from ssldm.training.series import open_splits
+from ssldm.training.series import identity_of, open_splits, period_of
 
 # Raised whenever the same windows get other content, so that no cache of old is taken for it: 3, speckle
 # only where it is to be removed.
@@ -63,10 +62,8 @@ def build_latents(
         ConfigurationError: an autoencoder that is not the preset's.
     """
     weights, network = load_autoencoder(autoencoder / MODEL)
-    if differences := list(_differences(weights, preset)):
-        raise ConfigurationError(
-            f"the autoencoder in {autoencoder} is not the preset's: {', '.join(differences)}"
-        )
+    if found := list(differences(weights, preset)):
+        raise ConfigurationError(f"the autoencoder in {autoencoder} is not the preset's: {', '.join(found)}")
     train_series, validation_series = open_splits(train, validation)
     size = {"frames": preset.window.context_frames + preset.window.lead_frames, "size": preset.window.size}
     train_index = preset.window.build_index(train_series, **size)
@@ -78,15 +75,6 @@ def build_latents(
     train_cache = caches.build("train", train_index)
     validation_cache = caches.build("validation", preset.window.build_index(validation_series, **size))
     return Latents(model, train_cache, validation_cache)
-
-
-def _differences(weights: AutoencoderWeights, preset: Preset) -> Iterator[str]:
-    """The keys of a trained autoencoder that are not as in the preset."""
-    for section in AutoencoderWeights.model_fields:
-        found, expected = (getattr(one, section).model_dump(mode="json") for one in (weights, preset))
-        for key in expected.keys() | found.keys():
-            if (here := found.get(key)) != (wanted := expected.get(key)):
-                yield f"{section}.{key} is {here}, expected {wanted}"
 
 
 def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, windows: int = 32) -> None:
@@ -115,11 +103,7 @@ def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, wind
 
 def _model_config(preset: Preset, name: str, index: WindowIndex) -> ModelConfig:
     described = sorted(
-        {
-            f"{data.attrs.get('product', 'unknown product')}, "
-            f"{str(data['time'].values[0])[:16]} to {str(data['time'].values[-1])[:16]} UTC"
-            for data in index.series
-        }
+        {f"{data.attrs.get('product', 'unknown product')}, {period_of(data)}" for data in index.series}
     )
     return ModelConfig(
         name=name,
@@ -180,21 +164,12 @@ class _Caches:
             return self.model.encode(rate.to(device)).cpu()
 
     def _identity(self, series: Sequence[xr.DataArray], seed: int, count: int) -> dict[str, Any]:
-        described = [
-            (
-                data.attrs.get("product"),
-                data.attrs.get("place"),
-                str(data["time"].values.tobytes()),
-                data.shape,
-            )
-            for data in series
-        ]
         return {
             "content": _CONTENT,
             "window": self.preset.window.model_dump(mode="json"),
             "scaling": self.preset.scaling.model_dump(mode="json"),
             "autoencoder": self.autoencoder,
-            "data": hashlib.sha256(repr(described).encode()).hexdigest(),
+            "data": identity_of(series),
             "seed": seed,
             "count": count,
             "pixels": self._keeps_pixels,

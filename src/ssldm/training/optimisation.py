@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,17 @@ def precision_of(config: OptimisationConfig) -> Any:
     return "bf16-mixed" if has_fast_bfloat16(device) else "32-true"
 
 
+class ExportWeights(lightning.Callback):
+    """Writes the averaged weights after every validation, so that a run can be used while it goes on."""
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self.write = write
+
+    def on_validation_end(self, *_: object) -> None:
+        """Lightning validates with the averaged weights in place."""
+        self.write()
+
+
 class TimeLeft(lightning.Callback):
     """Shows the minutes that the whole run still needs beside the progress of the epoch."""
 
@@ -86,10 +97,11 @@ def check_run(out: Path, *, resume: bool) -> None:
         raise ConfigurationError(f"expected a checkpoint to resume from, found none at {out / CHECKPOINT}")
 
 
-def _check_checkpoint(path: Path, module: lightning.LightningModule) -> None:
-    """Refuse a damaged checkpoint, and one of networks of other sizes."""
+def _read_checkpoint(path: Path, module: lightning.LightningModule) -> tuple[int, dict[str, torch.Tensor]]:
+    """Steps and averaged weights; refuses a damaged checkpoint, and one of networks of other sizes."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=False)["state_dict"]
+        content = torch.load(path, map_location="cpu", weights_only=False)
+        steps, found = int(content["global_step"]), content["state_dict"]
     except Exception as error:  # torch raises many kinds on what is damaged
         raise ModelError(f"{path}: not a checkpoint, or a damaged one ({type(error).__name__})") from error
     expected = module.state_dict()
@@ -100,6 +112,7 @@ def _check_checkpoint(path: Path, module: lightning.LightningModule) -> None:
                 f"{path}: expected the run of this preset, found another, whose {name} has the shape "
                 f"{shapes[1]} and not {shapes[0]}"
             )
+    return steps, found
 
 
 def fit(
@@ -119,8 +132,10 @@ def fit(
     """
     check_run(out, resume=resume)
     checkpoint = out / CHECKPOINT
-    if resume:
-        _check_checkpoint(checkpoint, module)
+    steps, averaged = _read_checkpoint(checkpoint, module) if resume else (0, {})
+    if steps >= config.steps:  # Lightning would leave the weights that were not averaged
+        module.load_state_dict(averaged)
+        return
     out.mkdir(parents=True, exist_ok=True)
     trainer = lightning.Trainer(
         accelerator="auto",

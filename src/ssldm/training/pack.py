@@ -7,7 +7,7 @@ which is small enough to travel to where an accelerator is.
 import json
 import lzma
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.atomic import replacing
+from ssldm.errors import ObservationError
 from ssldm.forecast.speckle import remove_speckle
 from ssldm.radar.motion import SPACING, estimate_motion, mean_motion
+from ssldm.radar.observations import pixel_size
 from ssldm.radar.units import WET_MM_PER_HOUR
 from ssldm.radar.windows import gap_free_runs, rescaling, step_minutes_of
 from ssldm.training.packed_series import Opening, PackedSeries, to_codes
+from ssldm.training.series import identity_of, period_of
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -31,17 +34,33 @@ _PIECE, _LARGEST, _MOST_PIECES = 640, 1_200_000, 12
 _LEAST_WET = 0.03
 # Of values that are so few, each stands for a class of rain rates.
 _MOST_CLASSES = 20
-_LEAST_CONTEXT = 4
+# Raised whenever the same windows get other content.
+_CONTENT = 1
+
+
+@dataclass(frozen=True)
+class PackConfig:
+    """What the windows of a pack are.
+
+    Attributes:
+        context, lead: frames of a window.
+        least_lead: windows that have fewer lead frames are left out.
+        step_minutes: of the forecasts; see `ssldm.radar.windows.rescaling`.
+        openings: most starts of windows of a product, spread evenly.
+    """
+
+    context: int = 4
+    lead: int = 16
+    least_lead: int = 8
+    step_minutes: float = 5.0
+    openings: int = 130
 
 
 def build_pack(
     series: Sequence[xr.DataArray],
     out: Path,
+    config: PackConfig = PackConfig(),
     *,
-    frames: int = 20,
-    least_frames: int = 12,
-    step_minutes: float = 5.0,
-    openings: int = 130,
     progress: Progress = lambda items, _: items,
 ) -> None:
     """Write the windows of some archives' series.
@@ -49,44 +68,54 @@ def build_pack(
     Args:
         series: lazily opened, ``(time, y, x)`` in mm/h, with the attribute ``product``.
         out: the file.
-        frames, least_frames: of a window, context and lead; those that have fewer of them are left out.
-        step_minutes: of the forecasts; see `ssldm.radar.windows.rescaling`.
-        openings: most starts of windows of a product, spread evenly.
-        progress: wraps the iteration over pieces of series.
+        config: what its windows are.
+        progress: wraps the iteration over series.
+
+    Raises:
+        ObservationError: no windows.
     """
     per_product: dict[str, int] = {}
     for data in series:
         product = str(data.attrs["product"])
-        per_product[product] = per_product.get(product, 0) + len(
-            _starts(data, frames, least_frames, step_minutes)
-        )
-    found = []
+        per_product[product] = per_product.get(product, 0) + len(_starts(data, config))
+    found: list[PackedSeries] = []
     for data in progress(series, len(series)):
-        stride = -(-per_product[str(data.attrs["product"])] // openings)
-        starts = _starts(data, frames, least_frames, step_minutes)[::stride]
-        if starts:
-            found += list(_pieces(data, starts, step_minutes))
+        stride = -(-per_product[str(data.attrs["product"])] // config.openings)
+        if starts := _starts(data, config)[:: max(stride, 1)]:
+            found += _pieces(data, starts, config)
+    if not found:
+        raise ObservationError(
+            f"expected gap-free windows of {config.context + config.least_lead} frames with rain, found none"
+        )
     with replacing(out) as aside:
-        aside.write_bytes(_serialised(found))
+        aside.write_bytes(_serialised(found, config.context, pack_identity(series, config)))
 
 
-def _starts(data: xr.DataArray, frames: int, least: int, step_minutes: float) -> list[range]:
+def pack_identity(series: Sequence[xr.DataArray], config: PackConfig) -> str:
+    """What tells the pack of some series from others."""
+    return repr({"content": _CONTENT, "windows": asdict(config), "data": identity_of(series)})
+
+
+def _starts(data: xr.DataArray, config: PackConfig) -> list[range]:
     """The frames of each window in time."""
     step = step_minutes_of(data)
-    every, _ = rescaling(step, step_minutes)
+    every, _ = rescaling(step, config.step_minutes)
+    frames, least = (config.context + lead for lead in (config.lead, config.least_lead))
     return gap_free_runs(data["time"].values, step, frames, every, least)
 
 
-def _pieces(data: xr.DataArray, starts: Sequence[range], step_minutes: float) -> Iterator[PackedSeries]:
+def _pieces(data: xr.DataArray, starts: Sequence[range], config: PackConfig) -> Iterator[PackedSeries]:
     """A series, or the wettest pieces of a large one."""
     rate = np.asarray(data.values, np.float32)
-    _, factor = rescaling(step_minutes_of(data), step_minutes)
+    step = step_minutes_of(data)
+    every, factor = rescaling(step, config.step_minutes)
+    size = pixel_size(data) * factor * config.step_minutes / (every * step)
     product = str(data.attrs["product"])
     for rows, columns in _cut(rate):
         piece = rate[:, rows, columns]
         openings, motions = [], []
         for times in starts:
-            context = piece[times.start : times.stop : times.step][:_LEAST_CONTEXT]
+            context = piece[times.start : times.stop : times.step][: config.context]
             context = remove_speckle(torch.from_numpy(context)).numpy()
             tracked = estimate_motion(context)
             both = np.stack([tracked, mean_motion(context, tracked)])
@@ -99,6 +128,8 @@ def _pieces(data: xr.DataArray, starts: Sequence[range], step_minutes: float) ->
             classes=_classes(piece),
             openings=tuple(openings),
             motions=np.stack(motions),
+            pixel_size=size,
+            period=period_of(data),
         )
 
 
@@ -127,7 +158,7 @@ def _coarse(motion: NDArray[np.float32]) -> NDArray[np.float16]:
     return motion[..., ::SPACING, ::SPACING].astype(np.float16)
 
 
-def _serialised(series: Sequence[PackedSeries]) -> bytes:
+def _serialised(series: Sequence[PackedSeries], context: int, identity: str) -> bytes:
     """Header (JSON) and compressed arrays, see `read_pack`."""
     header, blobs = [], []
     for each in series:
@@ -140,8 +171,10 @@ def _serialised(series: Sequence[PackedSeries]) -> bytes:
                 "openings": [asdict(opening) for opening in each.openings],
                 "shapes": {name: getattr(each, name).shape for name in parts},
                 "bytes": {name: len(blob) for name, blob in parts.items()},
+                "pixel_size": each.pixel_size,
+                "period": each.period,
             }
         )
         blobs += list(parts.values())
-    head = json.dumps(header).encode()
+    head = json.dumps({"series": header, "context": context, "identity": identity}).encode()
     return len(head).to_bytes(8, "little") + head + b"".join(blobs)

@@ -2,14 +2,20 @@
 
 import json
 import lzma
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssldm.errors import ObservationError
+from ssldm.paths import check_regular_file
+
 # Code 0 is dry, 255 unobserved; between them quarters of a decibel of rain rate.
 UNOBSERVED, _FIRST_DECIBEL, _STEP = 255, -13.0, 0.25
+_LONGEST_HEADER = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class PackedSeries:
         motions: ``(n, 2, 2, h', w')`` in pixels a frame of the window, x then y, of each window's context:
             tracked, and the mean of two estimates, at every
             `ssldm.radar.motion.SPACING`-th pixel.
+        pixel_size: in metres, once averaged, and as if frames followed in the forecasts' time step.
+        period: first and last time, in words.
     """
 
     product: str
@@ -43,6 +51,25 @@ class PackedSeries:
     classes: tuple[float, ...]
     openings: tuple[Opening, ...]
     motions: NDArray[np.float16]
+    pixel_size: float | None = None
+    period: str = ""
+
+
+@dataclass(frozen=True)
+class PackHeader:
+    """What stands before the arrays of a pack.
+
+    Attributes:
+        series: all but the arrays of each `PackedSeries`, and the shapes and lengths of these.
+        start: where the arrays begin.
+        context: frames that the motion was estimated from.
+        identity: see `ssldm.training.pack.pack_identity`.
+    """
+
+    series: list[dict[str, Any]]
+    start: int
+    context: int = 4
+    identity: str = ""
 
 
 def to_codes(rate: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -60,20 +87,54 @@ def rates_of_codes() -> NDArray[np.float32]:
 
 
 def read_pack(path: Path) -> list[PackedSeries]:
-    """All series of a pack."""
-    data = path.read_bytes()
-    start = 8 + int.from_bytes(data[:8], "little")
-    series = []
-    for each in json.loads(data[8:start]):
+    """All series of a pack.
+
+    Raises:
+        ObservationError: see `read_header`.
+    """
+    header = read_header(path)
+    try:
+        return list(_series(header, path.read_bytes()))
+    except (lzma.LZMAError, EOFError, ValueError, LookupError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_header(path: Path) -> PackHeader:
+    """What a pack holds.
+
+    Raises:
+        ObservationError: no pack, or a damaged one.
+    """
+    check_regular_file(path, ObservationError)
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            content = json.loads(file.read(min(length, _LONGEST_HEADER)))
+        parts = content if isinstance(content, dict) else {"series": content}
+        return PackHeader(start=8 + length, **parts)
+    except (ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ObservationError:
+    return ObservationError(f"{path}: not a pack, or a damaged one ({type(error).__name__})")
+
+
+def _series(header: PackHeader, data: bytes) -> Iterator[PackedSeries]:
+    start = header.start
+    for each in header.series:
         arrays = {}
         for name, kind in (("codes", np.uint8), ("motions", np.float16)):
             end = start + each["bytes"][name]
             arrays[name] = np.frombuffer(lzma.decompress(data[start:end]), kind).reshape(each["shapes"][name])
             start = end
         openings = tuple(Opening(**opening) for opening in each["openings"])
-        series.append(
-            PackedSeries(
-                each["product"], each["factor"], classes=tuple(each["classes"]), openings=openings, **arrays
-            )
+        yield PackedSeries(
+            each["product"],
+            each["factor"],
+            classes=tuple(each["classes"]),
+            openings=openings,
+            pixel_size=each.get("pixel_size"),
+            period=each.get("period", ""),
+            **arrays,
         )
-    return series

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ssldm.errors import ObservationError
 from ssldm.forecast.advection import Region
 from ssldm.radar.motion import SPACING
 from ssldm.radar.units import WET_MM_PER_HOUR
@@ -77,6 +78,9 @@ class PackedWindows:
         size: side of a window in pixels.
         coarsenings: sides of the blocks that are averaged, beside a series' own.
         device: where frames are kept.
+
+    Raises:
+        ObservationError: no window fits.
     """
 
     def __init__(
@@ -105,6 +109,10 @@ class PackedWindows:
             for number, each in enumerate(self.scaled)
             for opening in range(len(each.motions))
         ]
+        if not self.openings:
+            raise ObservationError(
+                f"expected windows of {size}×{size} pixels of {', '.join(sorted(products))}, found none"
+            )
         self.probability = self._probability()
 
     def _probability(self) -> NDArray[np.float64]:

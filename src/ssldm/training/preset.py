@@ -19,13 +19,16 @@ from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
 from ssldm.model.latent_diffusion import ModelParts
 from ssldm.model.misfits import misfits_of_frames, turning_fault
+from ssldm.model.prior import PriorConfig
 from ssldm.model.scaling import IntensityScaling
+from ssldm.model.storm_noise import StormNoiseConfig
 from ssldm.paper.unet import UNetConfig
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
 from ssldm.training.optimisation_config import OptimisationConfig
 from ssldm.training.preset_file import override, read_preset
+from ssldm.training.prior_preset import PriorTraining
 
 
 class WindowConfig(Config):
@@ -149,13 +152,18 @@ class UNetTrainingConfig(Config):
 
 
 class Preset(ModelParts):
-    """A model, its training, and the U-Net beside it."""
+    """A model with a denoiser or a prior, its training, and the U-Net beside it."""
 
     scaling: IntensityScaling = IntensityScaling()
     diffusion: DiffusionConfig = DiffusionConfig()
     window: WindowConfig = WindowConfig()
     autoencoder_training: AutoencoderTrainingConfig
     denoiser_training: DenoiserTrainingConfig
+    prior: PriorConfig = PriorConfig()
+    noise: StormNoiseConfig = StormNoiseConfig()
+    prior_training: PriorTraining = PriorTraining(
+        optimisation=OptimisationConfig(steps=1500, steps_per_epoch=375, validate_epochs=2, batch_size=8)
+    )
     unet: UNetConfig = UNetConfig()
     unet_training: UNetTrainingConfig = UNetTrainingConfig()
 

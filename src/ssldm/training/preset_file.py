@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from ssldm.atomic import replacing
 from ssldm.config import Config, suggestion
 from ssldm.errors import ConfigurationError
 
@@ -65,6 +66,12 @@ def override(tree: dict[str, Any], text: str, config: type[Config]) -> None:
         if not isinstance(tree, dict):
             raise ConfigurationError(f"{text!r}: {section!r} is not a section")
     tree[last] = _parse(value, text)
+
+
+def write_preset(out: Path, preset: Config) -> None:
+    """Write what a run is of to its folder."""
+    with replacing(out / "preset.yaml") as aside:
+        aside.write_text(yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False))
 
 
 def _parse(text: str, where: str) -> Any:

@@ -72,7 +72,8 @@ class PriorModule(lightning.LightningModule):
         sums = torch.zeros(2, len(windows.products), device=windows.rates.device)
         rng = np.random.default_rng((self.config.optimisation.seed, 2))
         for _ in range(self.config.error_batches):
-            batch = self._batch(windows, range(2, self.model.lead_frames, 4), rng, augmented=False)
+            leads = range(min(2, self.model.lead_frames - 1), self.model.lead_frames, 4)
+            batch = self._batch(windows, leads, rng, augmented=False)
             error = self._extrapolation_error(batch)
             for row, values in enumerate((error, batch.valid.float())):
                 sums[row].index_add_(0, batch.product, values.sum(dim=(1, 2, 3)))
@@ -150,7 +151,7 @@ class PriorModule(lightning.LightningModule):
             return
         rng = np.random.default_rng((0, _VALIDATION, number))
         generator = torch.Generator(device).manual_seed(int(rng.integers(1 << 62)))
-        leads = range(3, self.model.lead_frames, 4)
+        leads = range(min(3, self.model.lead_frames - 1), self.model.lead_frames, 4)
         batch = self._batch(windows, leads, rng, augmented=False)
         rates = self.model.to_rate(self._members(batch, leads, _VALIDATION_MEMBERS, generator).clamp_min(0.0))
         mean = rates.mean(dim=0)

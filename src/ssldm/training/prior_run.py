@@ -1,81 +1,144 @@
-"""The training of a prior from a pack: PyTorch and Lightning are all that it takes, on any device."""
+"""The training of a prior from archives, or a pack of their windows, to the weights of a whole model."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import lightning
 import torch
-from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader
 
-from ssldm.model.storm_model import StormModel
-from ssldm.training.optimisation import CHECKPOINT, fit
-from ssldm.training.packed_series import read_pack
-from ssldm.training.packed_windows import PackedWindows
-from ssldm.training.prior_module import PriorModule
-from ssldm.training.prior_preset import PriorTraining
+from ssldm.config import suggestion
+from ssldm.errors import ConfigurationError
+from ssldm.model.block_autoencoder import BlockAutoencoderConfig
+from ssldm.model.storm_model import StormConfig, StormModel
+from ssldm.radar.windows import step_minutes_of
+from ssldm.training.autoencoder_weights import CodedWeights, differences, load_coded
+from ssldm.training.optimisation import check_run
+from ssldm.training.pack import PackConfig, Progress, build_pack, pack_identity
+from ssldm.training.packed_series import PackedSeries, read_header, read_pack
+from ssldm.training.preset import Preset
+from ssldm.training.preset_file import write_preset
+from ssldm.training.prior_fit import fit_prior, measure_latents, prior_windows, trained_on
+from ssldm.training.series import open_products
 
-WEIGHTS = "prior.safetensors"
-_VALIDATION_BATCHES = 12
-
-
-class _Steps(lightning.LightningDataModule):
-    """Numbers of steps: the windows themselves are drawn on the device, by these."""
-
-    def __init__(self, steps: int, *, validated: bool) -> None:
-        super().__init__()
-        self.steps, self.validated = steps, validated
-
-    def train_dataloader(self) -> DataLoader[int]:
-        """One number a step."""
-        return DataLoader(range(self.steps), batch_size=None)  # type: ignore[arg-type]
-
-    def val_dataloader(self) -> list[DataLoader[int]]:
-        """One number a batch of windows."""
-        batches = range(_VALIDATION_BATCHES)
-        return [DataLoader(batches, batch_size=None)] if self.validated else []  # type: ignore[arg-type]
+PACK = "train.pack"
+"""File of the windows in the folder of a run."""
 
 
 def train_prior(
-    model: StormModel,
-    config: PriorTraining,
-    pack: Path,
+    preset: Preset,
+    archives: Sequence[Path],
+    autoencoder: Path,
     out: Path,
     *,
+    pack: Path | None = None,
     without: Collection[str] = (),
-    device: torch.device,
-    callbacks: Iterable[lightning.Callback] = (),
+    resume: bool = False,
+    progress: Progress = lambda items, _: items,
 ) -> Path:
-    """Train the prior of a model; returns the file of its weights. Goes on where an earlier run stopped.
+    """Train the prior of a model without a denoiser; returns the folder of the whole model's weights.
 
     Args:
-        model: with an autoencoder's weights.
-        config: sizes, losses and optimisation.
-        pack: of `ssldm.training.pack`.
-        out: folder of the run: checkpoint, logs, weights.
-        without: products to leave out; they are what it is validated on, if there are any.
-        device: where windows are kept.
-        callbacks: more of Lightning's.
+        preset: sizes, losses and optimisation.
+        archives: to train on; none where the pack is there.
+        autoencoder: run of `train_autoencoder`, or a folder of weights.
+        out: folder of the run: pack, checkpoint, logs, `model/`.
+        pack: file of the windows, built from the archives unless it is there; in ``out`` if not given.
+        without: products to leave out and validate on.
+        resume: go on from the run's last checkpoint.
+        progress: wraps the iteration over series while the pack is built.
+
+    Raises:
+        ConfigurationError: no block autoencoder, or not the preset's; neither archives nor a pack; a pack of
+            other windows; a product that there is not.
     """
-    if (weights := out / WEIGHTS).exists():
-        model.prior.load_state_dict(load_file(weights))
-        return weights
-    series = read_pack(pack)
-    products = {each.product for each in series}
-    sizes: dict[str, Any] = {
-        "context": model.context_frames,
-        "lead": model.lead_frames,
-        "size": config.size,
-        "device": device,
-    }
-    train = PackedWindows(
-        series, [name for name in products if name not in without], coarsenings=config.coarsenings, **sizes
+    check_run(out, resume=resume)
+    coded = load_coded(autoencoder)
+    _check_autoencoder(coded, preset, autoencoder)
+    series = _packed(preset, archives, pack or out / PACK, progress)
+    _check_products(without, series)
+    training = preset.prior_training
+    lightning.seed_everything(training.optimisation.seed, verbose=False)
+    model = _model(preset, [each for each in series if each.product not in without], out.name)
+    model.autoencoder.load_state_dict(coded.network.state_dict())
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    windows = prior_windows(model.to(device), training, series, without, device)
+    if coded.latent_std is None:
+        measure_latents(model, windows.train, training.optimisation.seed)
+    else:
+        model.latent_std.copy_(coded.latent_std)
+    write_preset(out, preset)
+    return fit_prior(model, training, windows, out, resume=resume)
+
+
+def pack_config(preset: Preset) -> PackConfig:
+    """What the windows of a preset's packs are."""
+    window = preset.window
+    return PackConfig(
+        context=window.context_frames,
+        lead=window.lead_frames,
+        least_lead=window.least_lead_frames or window.lead_frames,
+        step_minutes=window.step_minutes,
+        openings=preset.prior_training.openings,
     )
-    held_out = PackedWindows(series, without, coarsenings=(1,), **sizes) if without else None
-    module = PriorModule(model.to(device), config, train, held_out)
-    data = _Steps(config.optimisation.steps, validated=held_out is not None)
-    lightning.seed_everything(config.optimisation.seed, verbose=False)
-    fit(module, data, config.optimisation, out, resume=(out / CHECKPOINT).exists(), extra_callbacks=callbacks)
-    save_file({name: value.cpu().contiguous() for name, value in model.prior.state_dict().items()}, weights)
-    return weights
+
+
+def _check_autoencoder(coded: CodedWeights, preset: Preset, folder: Path) -> None:
+    if not isinstance(coded.config.autoencoder, BlockAutoencoderConfig):
+        raise ConfigurationError(
+            f"expected a block autoencoder, whose waves a prior forecasts, found one of kind "
+            f"{coded.config.autoencoder.kind} in {folder}: train one of autoencoder={{kind: block, …}}"
+        )
+    if found := list(differences(coded.config, preset)):
+        raise ConfigurationError(f"the autoencoder in {folder} is not the preset's: {', '.join(found)}")
+
+
+def _packed(preset: Preset, archives: Sequence[Path], path: Path, progress: Progress) -> list[PackedSeries]:
+    """The series of a pack, which is built unless it is there."""
+    window = preset.window
+    if archives:
+        series = open_products(archives)
+        if not window.rescaled:
+            series = [data for data in series if step_minutes_of(data) == window.step_minutes]
+        config = pack_config(preset)
+        if not path.exists():
+            build_pack(series, path, config, progress=progress)
+        elif read_header(path).identity != pack_identity(series, config):
+            raise ConfigurationError(
+                f"{path} holds windows of other archives or of other sizes: remove it, or choose another file"
+            )
+    elif not path.exists():
+        raise ConfigurationError(f"expected archives or a pack of their windows, found neither: no {path}")
+    if (context := read_header(path).context) != window.context_frames:
+        raise ConfigurationError(
+            f"expected windows of window.context_frames={window.context_frames}, found {context} in {path}"
+        )
+    return read_pack(path)
+
+
+def _check_products(without: Collection[str], series: Sequence[PackedSeries]) -> None:
+    products = sorted({each.product for each in series})
+    for name in without:
+        if name not in products:
+            raise ConfigurationError(
+                f"expected a product to leave out ({', '.join(products)}), "
+                f"found {name!r}{suggestion(name, products)}"
+            )
+    if set(without) == set(products):
+        raise ConfigurationError(f"expected a product to train on, found all left out: {', '.join(products)}")
+
+
+def _model(preset: Preset, series: Sequence[PackedSeries], name: str) -> StormModel:
+    window = preset.window
+    return StormConfig(
+        name=name,
+        context_frames=window.context_frames,
+        lead_frames=window.lead_frames,
+        step_minutes=window.step_minutes,
+        versions={package: version(package) for package in ("ssldm", "torch")},
+        scaling=preset.scaling,
+        autoencoder=preset.autoencoder,
+        prior=preset.prior,
+        noise=preset.noise,
+        **trained_on(series, preset.prior_training.coarsenings),
+    ).build()

@@ -1,12 +1,10 @@
 """The trainings from archives to weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning
-import yaml
 
-from ssldm.atomic import replacing
 from ssldm.errors import ConfigurationError
 from ssldm.forecast.unet_forecaster import UNetForecasterConfig
 from ssldm.forecast.weights_folder import write_weights
@@ -17,21 +15,11 @@ from ssldm.training.frames import FrameData
 from ssldm.training.latent_cache import Progress
 from ssldm.training.latent_data import LatentData, ShuffledCache
 from ssldm.training.latents import build_latents
-from ssldm.training.optimisation import check_run, fit
+from ssldm.training.optimisation import ExportWeights, check_run, fit
 from ssldm.training.preset import Preset
+from ssldm.training.preset_file import write_preset
 from ssldm.training.series import open_splits
 from ssldm.training.unet_module import UNetModule
-
-
-class ExportWeights(lightning.Callback):
-    """Writes the averaged weights after every validation, so that a run can be used while it goes on."""
-
-    def __init__(self, write: Callable[[], None]) -> None:
-        self.write = write
-
-    def on_validation_end(self, *_: object) -> None:
-        """Lightning validates with the averaged weights in place."""
-        self.write()
 
 
 def train_autoencoder(
@@ -61,7 +49,7 @@ def train_autoencoder(
         frames=1,
         size=preset.autoencoder_training.crop,
     )
-    _write_preset(out, preset)
+    write_preset(out, preset)
     fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
     return out / MODEL
@@ -104,7 +92,7 @@ def train_denoiser(
     def export() -> None:
         write_weights(out / MODEL, model.config, model.state_dict())
 
-    _write_preset(out, preset)
+    write_preset(out, preset)
     turning = model if preset.denoiser_training.turned else None
     examples = ShuffledCache(found.train, optimisation.seed, turning)
     data = LatentData(optimisation, examples, found.validation)
@@ -157,12 +145,7 @@ def train_unet(
         frames=window.context_frames + window.lead_frames,
         size=window.size,
     )
-    _write_preset(out, preset)
+    write_preset(out, preset)
     fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
     export()
     return out / MODEL
-
-
-def _write_preset(out: Path, preset: Preset) -> None:
-    with replacing(out / "preset.yaml") as aside:
-        aside.write_text(yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False))
