@@ -7,8 +7,9 @@ run. A stage that is called by another counts for itself only.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from importlib import import_module
+from inspect import isgeneratorfunction
 from typing import Any
 
 import torch
@@ -28,23 +29,22 @@ NOISE, DRAWN, POST, DATASET = "noise: paths, filters", "noise: drawn", "post-pro
 _SET_UP = "set-up"
 # Where a caller looks its function up, or the method itself.
 STAGES = {
-    TRACKING: ("ssldm.forecast.nowcaster:estimate_motion",),
-    SEARCH: ("ssldm.forecast.nowcaster:mean_motion",),
-    CARRY: ("ssldm.forecast.storm_ensemble:carry_context",),
+    TRACKING: ("ssldm.forecast.storm_ensemble:estimate_motion",),
+    SEARCH: ("ssldm.forecast.storm_ensemble:mean_motion",),
+    CARRY: ("ssldm.forecast.storm_ensemble:carried_frames",),
     EXPECTED: (
         "ssldm.model.storm_model:StormModel.expected",
         "ssldm.model.storm_model:StormModel.decode",
-        "ssldm.model.prior:Expectation.deviation",
     ),
-    NOISE: (
-        "ssldm.forecast.storm_ensemble:trajectories",
-        "ssldm.forecast.storm_ensemble:StormNoise.__init__",
-    ),
+    NOISE: ("ssldm.forecast.storm_ensemble:StormNoise.__init__",),
     DRAWN: ("ssldm.forecast.noise:StormNoise.draw",),
     POST: ("ssldm.forecast.storm_ensemble:prepared",),
     DATASET: ("ssldm.forecast.nowcaster:nowcast_dataset",),
     _SET_UP: ("ssldm.forecast.storm_ensemble:StormEnsemble.__init__",),
 }
+
+
+_ENDED = object()
 
 
 class Stopwatch:
@@ -78,6 +78,20 @@ class Stopwatch:
 
         return run
 
+    def timed_items(
+        self, stage: str, generator: Callable[..., Iterator[Any]]
+    ) -> Callable[..., Iterator[Any]]:
+        """A generator that adds the time of each of its items to a stage."""
+
+        @wraps(generator)
+        def run(*arguments: Any, **named: Any) -> Iterator[Any]:
+            items = generator(*arguments, **named)
+            following = self.timed(stage, partial(next, items, _ENDED))
+            while (item := following()) is not _ENDED:
+                yield item
+
+        return run
+
     def _now(self) -> float:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
@@ -87,6 +101,13 @@ class Stopwatch:
         """Preparation of the post-processing, whose steps are timed, too."""
         inner = self.timed(POST, prepared)
         return lambda *arguments: [self.timed(POST, step) for step in inner(*arguments)]
+
+    def _wrapped(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        if stage == POST:
+            return self.timed_steps(function)
+        if isgeneratorfunction(function):
+            return self.timed_items(stage, function)
+        return self.timed(stage, function)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -98,8 +119,7 @@ class Stopwatch:
                     owner, name = _owner(place)
                     function = getattr(owner, name)
                     replaced.append((owner, name, function))
-                    wrapped = self.timed_steps(function) if stage == POST else self.timed(stage, function)
-                    setattr(owner, name, wrapped)
+                    setattr(owner, name, self._wrapped(stage, function))
             yield
         finally:
             for owner, name, function in replaced:

@@ -55,7 +55,7 @@ def uniform(x: float, y: float) -> torch.Tensor:
 def test_context_frames_meet_at_each_lead_time() -> None:
     rng = torch.Generator().manual_seed(0)
     last = torch.rand(64, 64, generator=rng)
-    # Each earlier frame lies two columns farther west; motion in whole pixels, so that nothing is interpolated.
+    # Each earlier frame lies two columns farther west; of whole pixels nothing is interpolated.
     context = torch.stack([torch.roll(last, -2 * age, dims=1) for age in (3, 2, 1, 0)])
     carried = carry_context(context, uniform(2.0, 0.0), [1, 5], 8)
     extrapolated = carried.extrapolated[0]

@@ -31,6 +31,14 @@ def test_a_second_estimate_of_the_motion_finds_it_too() -> None:
     assert mean_motion(context[:, :16, :16], small) is small
 
 
+def test_the_smallest_domains_have_a_motion_too() -> None:
+    for seed in range(12):
+        for size in ((24, 24), (32, 32), (16, 200)):
+            motion = estimate_motion(simulate(4, size, seed=seed).values)
+            assert motion.shape == (2, *size)
+            assert np.isfinite(motion).all()
+
+
 def test_air_from_outside_is_not_forecast() -> None:
     forecast = extrapolate(moving_storm(4, (2.0, 0.0)), 8)
     assert np.array_equal(np.isnan(forecast.rate), ~forecast.observed)

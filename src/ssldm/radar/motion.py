@@ -61,9 +61,9 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
         places, vectors = decluster(places, vectors, _DECLUSTERED, 1)
     if not len(places):
         return np.zeros((2, *rate.shape[1:]), np.float32)
-    rows, columns = (np.arange(0, size + SPACING - 1, SPACING) for size in rate.shape[1:])
+    rows, columns = (np.arange(0, max(size, 2) + SPACING - 1, SPACING) for size in rate.shape[1:])
     interpolate = pysteps_module("utils.interpolate").idwinterp2d
-    return refined(np.asarray(interpolate(places, vectors, columns, rows)), rate.shape[1:])
+    return refined(np.asarray(interpolate(places, vectors, columns, rows, nchunks=1)), rate.shape[1:])
 
 
 def refined(coarse: FloatArray, size: tuple[int, ...]) -> NDArray[np.float32]:
