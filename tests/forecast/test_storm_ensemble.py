@@ -1,13 +1,20 @@
 """Members around what is expected: pairs, seeds, parts, and what is never made up."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from ssldm.errors import ObservationError
+from ssldm.forecast.dataset import open_nowcast, write_nowcast
 from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.noise import StormNoise
 from ssldm.forecast.nowcaster import Nowcaster
+from ssldm.forecast.storm_ensemble import StormEnsemble
 from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.model.storm_noise import StormNoiseConfig
 from ssldm.radar.motion import SPACING
@@ -132,3 +139,62 @@ def test_noise_of_parts_is_seamless_and_has_unit_variance() -> None:
     assert float(variance.max()) < 1.3
     steps = draws.diff(dim=-1).square().mean(dim=(0, 2))
     assert float(steps.max()) < 1.5 * float(steps.mean(dim=-1).max())
+
+
+class Recorded(TorchDispatchMode):
+    """Remembers which operations run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.overloadpacket.__name__)
+        if self.names[-1] == "index" and any(
+            part is not None and part.dtype == torch.bool for part in args[1]
+        ):
+            self.names.append("nonzero")  # what it does to find out how many there are
+        return func(*args, **(kwargs or {}))
+
+
+# What makes the host wait for an accelerator: sizes or numbers that depend on values.
+WAITING = {"item", "_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique"}
+
+
+def test_nothing_in_the_loop_over_members_waits_for_the_device(storm: xr.DataArray) -> None:
+    ensemble = StormEnsemble(storm_model(), storm.values, 3)
+    with Recorded() as recorded:
+        ensemble.pair(0, seed=0)
+    assert "fft_irfft2" in recorded.names
+    assert not WAITING & set(recorded.names)
+    with Recorded() as recorded, torch.inference_mode():
+        torch.ones(3).sum().item()
+        torch.ones(3)[torch.ones(3) > 0.0].sum()
+    assert {"item", "nonzero"} <= set(recorded.names)  # it would be noticed
+
+
+def test_members_are_made_when_they_are_written(
+    nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path
+) -> None:
+    made: list[int] = []
+
+    def on_start(count: int) -> Callable[[], None]:
+        assert count == 3
+        return lambda: made.append(1)
+
+    lazy = nowcaster.nowcast(storm, members=5, lazy=True, on_start=on_start)
+    assert made == []
+    write_nowcast(lazy, tmp_path / "nowcast.nc")
+    assert len(made) == 3
+    whole = nowcaster.nowcast(storm, members=5)
+    with open_nowcast(tmp_path / "nowcast.nc") as written:
+        np.testing.assert_array_equal(rate(written), rate(whole))
+
+
+def test_members_that_are_yet_to_be_made_are_checked_before_they_are_written(
+    nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path
+) -> None:
+    lazy = nowcaster.nowcast(storm, members=2, lazy=True)
+    with pytest.raises(ObservationError, match="0 mm/h or more"):
+        write_nowcast(lazy.assign(precipitation_rate=lazy.precipitation_rate - 1.0), tmp_path / "nowcast.nc")
+    assert list(tmp_path.iterdir()) == []
