@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from radar_files import write_knmi
 
 from ssldm.radar.archive_build import build_archive
@@ -28,6 +29,7 @@ OTHERS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_events_are_left_out_and_scored(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:
     shutil.copytree(EXPERIMENTS, tmp_path / "experiments", ignore=shutil.ignore_patterns("*.csv"))
     archives = tmp_path / "runs" / "archives"
