@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
@@ -51,23 +50,16 @@ class Stages:
 def forecast(model, rate, coarse, members, device):  # noqa: ANN001, ANN201
     """Seconds of each stage, and the members on the CPU."""
     stage = Stages(device)
-    with stage("to the device"):
-        context = remove_speckle(torch.from_numpy(rate).to(device))
-        motions = F.interpolate(
-            torch.from_numpy(coarse).to(device), scale_factor=16.0, mode="bilinear", align_corners=False
-        )[..., : rate.shape[-2], : rate.shape[-1]].contiguous()
     with stage("conditions and expectation"):
-        ensemble = StormEnsemble(model, context, motions, 16)
-    made = []
+        ensemble = StormEnsemble(model, remove_speckle(torch.from_numpy(rate)).numpy(), 16, coarse)
     with stage(f"{members} members"):
         if device.type == "cuda":
             torch.cuda.set_sync_debug_mode("error")
-        for member in ensemble.members(members, seed=0):
-            made.append(member if device.type == "cpu" else member.half())  # noqa: PERF401
+        made = [ensemble.pair_on_device(number, seed=0) for number in range(-(-members // 2))]
         if device.type == "cuda":
             torch.cuda.set_sync_debug_mode("default")
     with stage("to the host"):
-        made = [member.cpu() for member in made]
+        made = [pair.cpu() for pair in made]
     return stage.seconds, made
 
 
@@ -92,8 +84,7 @@ def main() -> None:
             contexts[f"{name}_motions"].astype(np.float32),
         )
         for _ in range(given.repeat):
-            with torch.inference_mode():
-                seconds, _ = forecast(model, rate, coarse, given.members, device)
+            seconds, _ = forecast(model, rate, coarse, given.members, device)
             print(json.dumps({"name": name, "shape": rate.shape, **seconds}), flush=True)
         if device.type == "cuda":
             print("peak GiB", torch.cuda.max_memory_allocated() / 2**30, flush=True)

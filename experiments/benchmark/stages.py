@@ -29,8 +29,8 @@ NOISE, DRAWN, POST, DATASET = "noise: paths, filters", "noise: drawn", "post-pro
 _SET_UP = "set-up"
 # Where a caller looks its function up, or the method itself.
 STAGES = {
-    TRACKING: ("ssldm.forecast.storm_ensemble:estimate_motion",),
-    SEARCH: ("ssldm.forecast.storm_ensemble:mean_motion",),
+    TRACKING: ("ssldm.radar.motion:estimate_motion",),
+    SEARCH: ("ssldm.radar.motion:mean_motion",),
     CARRY: ("ssldm.forecast.storm_ensemble:carried_frames",),
     EXPECTED: (
         "ssldm.model.storm_model:StormModel.expected",

@@ -57,13 +57,6 @@ def nowcaster() -> Nowcaster:
     return Nowcaster(tiny_model(), "tiny test", device="cpu")
 
 
-@pytest.fixture(scope="module")
-def storm() -> xr.DataArray:
-    storm = simulate(4, (90, 110), seed=1)
-    storm[1, 40:45, 50:60] = np.nan
-    return storm
-
-
 def rate(forecast: xr.Dataset) -> np.ndarray:
     return forecast["precipitation_rate"].values
 

@@ -18,7 +18,6 @@ from ssldm.forecast.storm_ensemble import StormEnsemble
 from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.model.storm_noise import StormNoiseConfig
 from ssldm.radar.motion import SPACING
-from ssldm.radar.simulation import simulate
 
 
 def storm_model(**changed: object) -> StormModel:
@@ -41,13 +40,6 @@ def storm_model(**changed: object) -> StormModel:
 @pytest.fixture(scope="module")
 def nowcaster() -> Nowcaster:
     return Nowcaster(storm_model(), "tiny storm", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def storm() -> xr.DataArray:
-    storm = simulate(4, (90, 110), seed=1)
-    storm[1, 40:45, 50:60] = np.nan
-    return storm
 
 
 def rate(forecast: xr.Dataset) -> np.ndarray:

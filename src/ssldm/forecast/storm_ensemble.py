@@ -12,7 +12,7 @@ from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.noise import StormNoise
 from ssldm.model.storm_model import StormModel
 from ssldm.postprocess.steps import Step, prepared
-from ssldm.radar.motion import SPACING, estimate_motion, mean_motion
+from ssldm.radar.motion import two_motions
 
 # From rain rates ``(1, h, w)`` in mm/h at one lead time to rain rates.
 _Steps = list[Step]
@@ -28,15 +28,23 @@ class StormEnsemble:
         model: in evaluation mode, on its device.
         context: ``(t_in, H, W)`` in mm/h, NaN unobserved.
         frames: number of lead times.
+        motions: of `ssldm.radar.motion.two_motions`, searched for if None.
     """
 
     @torch.inference_mode()
-    def __init__(self, model: StormModel, context: NDArray[np.float32], frames: int) -> None:
+    def __init__(
+        self,
+        model: StormModel,
+        context: NDArray[np.float32],
+        frames: int,
+        motions: NDArray[np.float32] | None = None,
+    ) -> None:
         self.model, self.domain = model, context.shape[-2:]
         self.extent = observed_extent(context)
         device = model.latent_std.device
 
-        motions = self.extent.of_motion(two_motions(context)).to(device)
+        found = torch.from_numpy(two_motions(context) if motions is None else motions)
+        motion = self.extent.of_motion(found).to(device)
         rate = self.extent.of_frames(torch.from_numpy(context)).to(device)
         self.size = rate.shape[-2:]
         known = model.above_dry(_whole_blocks(rate, model.stride))
@@ -45,7 +53,7 @@ class StormEnsemble:
         self.mean: list[Tensor] = []
         self.log_deviation: list[Tensor] = []
         self.steps: list[_Steps] = []
-        for lead, carried in enumerate(carried_frames(known, motions, range(1, frames + 1), model.stride)):
+        for lead, carried in enumerate(carried_frames(known, motion, range(1, frames + 1), model.stride)):
             expected = model.expected(carried, torch.tensor([lead], device=device))
             self.observed.append(carried.observed[0, 0])
             self.mean.append(model.decode(expected.waves)[0, 0])
@@ -53,14 +61,18 @@ class StormEnsemble:
             extrapolated = model.to_rate(carried.extrapolated[0, :, 0])
             self.steps.append(prepared(model.config.postprocess, extrapolated, carried.observed[0]))
 
-        self.noise = StormNoise(known.nan_to_num(nan=0.0), motions[0], frames, model.config.noise)
+        self.noise = StormNoise(known.nan_to_num(nan=0.0), motion[0], frames, model.config.noise)
 
-    @torch.inference_mode()
     def pair(self, number: int, seed: int) -> NDArray[np.float32]:
         """Members 2n and 2n + 1: rain rate ``(2, t, H, W)`` in mm/h, NaN where it is not forecast.
 
         They depend on (seed, n) alone.
         """
+        return self.extent.filled(self.pair_on_device(number, seed).cpu().numpy(), self.domain)
+
+    @torch.inference_mode()
+    def pair_on_device(self, number: int, seed: int) -> Tensor:
+        """As `pair`, where it was computed: ``(2, t, h, w)`` of the part of the domain that is forecast."""
         height, width = self.size
         rate = torch.empty(2, len(self.mean), height, width, device=self.mean[0].device)
         noise = self.noise.draw(member_seed(seed, 2 * number))
@@ -70,21 +82,7 @@ class StormEnsemble:
             for step in self.steps[lead]:
                 members = torch.cat([step(member[None]) for member in members])
             rate[:, lead] = torch.where(self.observed[lead], members, torch.nan)[:, :height, :width]
-        return self.extent.filled(rate.cpu().numpy(), self.domain)
-
-
-def two_motions(context: NDArray[np.float32]) -> Tensor:
-    """Motion by tracking, and the mean of that and of a dense search.
-
-    Args:
-        context: ``(t, H, W)`` in mm/h, NaN unobserved.
-
-    Returns:
-        ``(2, 2, H', W')`` in pixels a step, x then y, at every `SPACING`-th pixel.
-    """
-    tracked = estimate_motion(context)
-    both = np.stack([tracked, mean_motion(context, tracked)])
-    return torch.from_numpy(np.ascontiguousarray(both[..., ::SPACING, ::SPACING]))
+        return rate
 
 
 def _whole_blocks(frames: Tensor, stride: int) -> Tensor:

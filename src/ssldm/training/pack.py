@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.forecast.speckle import remove_speckle
-from ssldm.radar.motion import SPACING, estimate_motion, mean_motion
+from ssldm.radar.motion import two_motions
 from ssldm.radar.observations import pixel_size
 from ssldm.radar.units import WET_MM_PER_HOUR
 from ssldm.radar.windows import gap_free_runs, rescaling, step_minutes_of
@@ -117,10 +117,8 @@ def _pieces(data: xr.DataArray, starts: Sequence[range], config: PackConfig) -> 
         for times in starts:
             context = piece[times.start : times.stop : times.step][: config.context]
             context = remove_speckle(torch.from_numpy(context)).numpy()
-            tracked = estimate_motion(context)
-            both = np.stack([tracked, mean_motion(context, tracked)])
             openings.append(Opening(times.start, len(times), times.step))
-            motions.append(_coarse(both))
+            motions.append(two_motions(context).astype(np.float16))
         yield PackedSeries(
             product=product,
             factor=factor,
@@ -151,11 +149,6 @@ def _classes(rate: NDArray[np.float32]) -> tuple[float, ...]:
     """The rain rates of a series that knows but few."""
     values = np.unique(rate[np.isfinite(rate)])
     return tuple(float(value) for value in values) if len(values) <= _MOST_CLASSES else ()
-
-
-def _coarse(motion: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Motion ``(..., h, w)`` at every `SPACING`-th pixel, from the first on."""
-    return motion[..., ::SPACING, ::SPACING].astype(np.float16)
 
 
 def _serialised(series: Sequence[PackedSeries], context: int, identity: str) -> bytes:
