@@ -4,7 +4,8 @@ from pathlib import Path
 
 from ssldm.atomic import check_output, replacing
 from ssldm.forecast.dataset import write_nowcast
-from ssldm.forecast.nowcaster import Nowcaster, OnStart
+from ssldm.forecast.members import OnStart
+from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.plotting import plot_nowcast
 from ssldm.radar.observations import NAME
 from ssldm.radar.simulation import simulate

@@ -1,7 +1,6 @@
 """`Nowcaster`: observations in, an ensemble nowcast out."""
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -10,17 +9,15 @@ import pandas as pd
 import torch
 import xarray as xr
 from huggingface_hub import ModelHubMixin
-from numpy.typing import NDArray
 
 from ssldm.checks import one_of, whole_number
 from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
 from ssldm.diffusion.schedule import DiffusionConfig, SamplerName
 from ssldm.errors import ArgumentError, ConfigurationError, MissingModelError
 from ssldm.forecast.dataset import nowcast_dataset
-from ssldm.forecast.diffusion_ensemble import Advance, DiffusionEnsemble
+from ssldm.forecast.members import OnStart, diffusion_members, storm_members
 from ssldm.forecast.model_config import read_model_config
 from ssldm.forecast.speckle import remove_speckle
-from ssldm.forecast.storm_ensemble import StormEnsemble
 from ssldm.forecast.weights_folder import (
     load_weights,
     read_card,
@@ -33,14 +30,11 @@ from ssldm.model.precision import has_fast_bfloat16
 from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.paper.autoencoder import Autoencoder
 from ssldm.radar.context import Duration, Time, duration_of, latest_context, most_believed
-from ssldm.radar.motion import extrapolate
 from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.times import minutes_of
 
 SHIPPED = ("small",)
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
-# From the number of denoiser calls to come, to what is called after each.
-OnStart = Callable[[int], Advance]
 
 
 class InputDepartsFromTraining(UserWarning):
@@ -166,9 +160,9 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         if self.config.remove_speckle:
             values = remove_speckle(torch.from_numpy(values)).numpy()
         if isinstance(self.model, StormModel):
-            rate = _storm_members(self.model, values, frames, members, seed, on_start, highest, lazy=lazy)
+            rate = storm_members(self.model, values, frames, members, seed, on_start, highest, lazy=lazy)
         else:
-            rate = _diffusion_members(self.model, values, frames, members, seed, steps, sampler, on_start)
+            rate = diffusion_members(self.model, values, frames, members, seed, steps, sampler, on_start)
             np.minimum(rate, highest, out=rate)
         return nowcast_dataset(
             rate,
@@ -205,61 +199,6 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             departures.append(f"pixels of {size:.0f} m, trained for {smallest:.0f} to {largest:.0f}")
         for departure in departures:
             warnings.warn(departure, InputDepartsFromTraining, stacklevel=3)
-
-
-def _storm_members(
-    model: StormModel,
-    context: NDArray[np.float32],
-    frames: int,
-    members: int,
-    seed: int,
-    on_start: OnStart,
-    highest: np.float32,
-    *,
-    lazy: bool,
-) -> Any:
-    """Rain rates ``(m, t, H, W)``; lazy, a dask array whose pairs of members are made when they are read."""
-    ensemble = StormEnsemble(model, context, frames)
-    advance = on_start(-(-members // 2))
-
-    def pair(number: int) -> NDArray[np.float32]:
-        made = ensemble.pair(number, seed)[: members - 2 * number]
-        advance()
-        return np.minimum(made, highest, out=made)
-
-    pairs = range(-(-members // 2))
-    if not lazy:
-        rate = np.empty((members, frames, *context.shape[1:]), np.float32)
-        for number in pairs:
-            rate[2 * number : 2 * number + 2] = pair(number)
-        return rate
-    from dask.array.core import concatenate, from_delayed
-    from dask.delayed import delayed
-
-    make = delayed(pair, pure=False)
-    shapes = [(min(2, members - 2 * number), frames, *context.shape[1:]) for number in pairs]
-    return concatenate(
-        [from_delayed(make(n), shape, np.float32) for n, shape in zip(pairs, shapes, strict=True)]
-    )
-
-
-@torch.inference_mode()
-def _diffusion_members(
-    model: LatentDiffusion,
-    context: NDArray[np.float32],
-    frames: int,
-    members: int,
-    seed: int,
-    steps: int,
-    sampler: SamplerName,
-    on_start: OnStart,
-) -> NDArray[np.float32]:
-    """Rain rates ``(m, t, H, W)`` of a denoiser."""
-    moved = extrapolate(context, frames)
-    ensemble = DiffusionEnsemble(model, context, moved)
-    advance = on_start(ensemble.calls(members, steps))
-    drawn = ensemble.members(members, seed=seed, steps=steps, sampler=sampler, advance=advance)
-    return np.stack([np.where(moved.observed, member.numpy(), np.float32(np.nan)) for member in drawn])
 
 
 def lead_time_of(value: Duration) -> np.timedelta64:

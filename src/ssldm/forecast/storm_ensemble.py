@@ -10,12 +10,10 @@ from ssldm.diffusion.sampling import member_seed
 from ssldm.forecast.condition import carried_frames
 from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.noise import StormNoise
+from ssldm.model.carried import Carried
 from ssldm.model.storm_model import StormModel
 from ssldm.postprocess.steps import Step, prepared
 from ssldm.radar.motion import two_motions
-
-# From rain rates ``(1, h, w)`` in mm/h at one lead time to rain rates.
-_Steps = list[Step]
 
 
 class StormEnsemble:
@@ -52,14 +50,13 @@ class StormEnsemble:
         self.observed: list[Tensor] = []
         self.mean: list[Tensor] = []
         self.log_deviation: list[Tensor] = []
-        self.steps: list[_Steps] = []
+        self.steps: list[list[Step]] = []
         for lead, carried in enumerate(carried_frames(known, motion, range(1, frames + 1), model.stride)):
             expected = model.expected(carried, torch.tensor([lead], device=device))
             self.observed.append(carried.observed[0, 0])
             self.mean.append(model.decode(expected.waves)[0, 0])
             self.log_deviation.append(expected.log_deviation)
-            extrapolated = model.to_rate(carried.extrapolated[0, :, 0])
-            self.steps.append(prepared(model.config.postprocess, extrapolated, carried.observed[0]))
+            self.steps.append(_steps(model, carried))
 
         self.noise = StormNoise(known.nan_to_num(nan=0.0), motion[0], frames, model.config.noise)
 
@@ -83,6 +80,14 @@ class StormEnsemble:
                 members = torch.cat([step(member[None]) for member in members])
             rate[:, lead] = torch.where(self.observed[lead], members, torch.nan)[:, :height, :width]
         return rate
+
+
+def _steps(model: StormModel, carried: Carried) -> list[Step]:
+    """Of the post-processing at one lead time, what takes rain rates ``(1, h, w)`` in mm/h to rain rates."""
+    if not model.config.postprocess:
+        return []
+    extrapolated = model.to_rate(carried.extrapolated[0, :, 0])
+    return prepared(model.config.postprocess, extrapolated, carried.observed[0])
 
 
 def _whole_blocks(frames: Tensor, stride: int) -> Tensor:
