@@ -83,3 +83,15 @@ def test_a_second_motion_carries_all_frames_again(context: torch.Tensor) -> None
     torch.testing.assert_close(second[:, 1], means(apart), atol=1e-4, rtol=0.0)
     changed = (context[-1] - context[0]).abs()[None]
     torch.testing.assert_close(second[:1, 7], means(changed), atol=1e-4, rtol=0.0)
+
+
+def test_squares_of_a_large_domain_are_carried_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    context = torch.rand(4, 72, 88, generator=generator)
+    context[2, 30:34, 50:60] = torch.nan
+    motions = 3.0 * torch.randn(2, 2, 6, 7, generator=generator)
+    whole = carry_context(context, motions, LEADS, STRIDE)
+    monkeypatch.setattr("ssldm.forecast.condition._SIDE", 35)
+    parts = carry_context(context, motions, LEADS, STRIDE)
+    for name in ("extrapolated", "observed", "history"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), atol=1e-4, rtol=0.0)

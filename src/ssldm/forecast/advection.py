@@ -33,6 +33,15 @@ class Region:
         """All of a domain."""
         return Region((height, width), 0, 0, height, width)
 
+    def part(self, rows: slice, columns: slice) -> "Region":
+        """Some of its rows and columns."""
+        row, column = self.row + rows.start, self.column + columns.start
+        return Region(self.domain, row, column, rows.stop - rows.start, columns.stop - columns.start)
+
+    def of(self, field: Tensor) -> Tensor:
+        """The region of a field ``(..., H, W)`` of the domain."""
+        return field[..., self.row : self.row + self.height, self.column : self.column + self.width]
+
 
 def trajectory(motion: Tensor, region: Region, spacing: int = 1) -> Iterator[Tensor]:
     """Where the air at each pixel was one time step before, two steps, and so on without end.

@@ -1,10 +1,24 @@
 """Tiles of a large domain: the network sees sizes that it was trained on, the forecast shows no seams."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+def squares(height: int, width: int, side: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of the squares that a domain falls into, row by row; the last ones may be smaller."""
+    rows, columns = (
+        [slice(start, min(start + side, size)) for start in range(0, size, side)] for size in (height, width)
+    )
+    return [(row, column) for row in rows for column in columns]
+
+
+def joined(parts: Sequence[Tensor], across: int) -> Tensor:
+    """Squares ``(..., h, w)``, so many of them side by side, as a whole."""
+    rows = [torch.cat(list(parts[n : n + across]), dim=-1) for n in range(0, len(parts), across)]
+    return torch.cat(rows, dim=-2)
 
 
 @dataclass(frozen=True)
