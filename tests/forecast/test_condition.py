@@ -91,7 +91,8 @@ def test_squares_of_a_large_domain_are_carried_as_the_whole(monkeypatch: pytest.
     context[2, 30:34, 50:60] = torch.nan
     motions = 3.0 * torch.randn(2, 2, 6, 7, generator=generator)
     whole = carry_context(context, motions, LEADS, STRIDE)
-    monkeypatch.setattr("ssldm.forecast.condition._SIDE", 35)
+    for module in ("advection", "condition"):
+        monkeypatch.setattr(f"ssldm.forecast.{module}.CACHED", 35)
     parts = carry_context(context, motions, LEADS, STRIDE)
     for name in ("extrapolated", "observed", "history"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name), atol=1e-4, rtol=0.0)

@@ -11,6 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssldm.forecast.tiling import squares
+
+# Side in pixels of the squares of a large domain that are computed one after the other: some fields of them
+# stay in a processor's cache, and what is between is not in memory for the whole domain at once.
+CACHED = 512
+
 
 @dataclass(frozen=True)
 class Region:
@@ -56,11 +62,14 @@ def trajectory(motion: Tensor, region: Region, spacing: int = 1) -> Iterator[Ten
         ``(1, 2, h', w')``: displacement in pixels from each pixel of the region to its origin, x then y.
     """
     displacement = motion.new_zeros(1, 2, region.height, region.width)
-    increment = sample_at(motion[None], displacement, region, spacing)
     while True:
-        increment = sample_at(motion[None], displacement - 0.5 * increment, region, spacing)
-        displacement = displacement - increment
-        increment = sample_at(motion[None], displacement, region, spacing)
+        further = torch.empty_like(displacement)
+        for rows, columns in squares(region.height, region.width, CACHED):
+            part, here = region.part(rows, columns), displacement[..., rows, columns]
+            increment = sample_at(motion[None], here, part, spacing)
+            increment = sample_at(motion[None], here - 0.5 * increment, part, spacing)
+            further[..., rows, columns] = here - increment
+        displacement = further
         yield displacement
 
 

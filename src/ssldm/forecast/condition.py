@@ -1,22 +1,20 @@
 """What is known at each lead time: the context, carried along two estimates of its motion."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssldm.forecast.advection import Region, carry, trajectory
-from ssldm.forecast.tiling import joined, squares
+from ssldm.forecast.advection import CACHED, Region, carry, trajectory
+from ssldm.forecast.tiling import in_pixels, squares
 from ssldm.model.carried import Carried
 from ssldm.radar.motion import SPACING
 
 # Share of a pixel's sources that must be observed, but for rounding.
 _WHOLE = 1.0 - 1e-4
-# Side in pixels of the squares that are carried one after the other, each in the processor's cache.
-_SIDE = 512
 
 
 def carry_context(
@@ -29,13 +27,12 @@ def carry_context(
 ) -> Carried:
     """Carry the context frames to some lead times: all of `carried_frames` together."""
     frames = list(carried_frames(context, motions, leads, stride, region, spacing))
-    return _each(lambda all_of_one: torch.cat(all_of_one, dim=1), frames)
-
-
-def _each(function: Callable[[list[Tensor]], Tensor], parts: Sequence[Carried]) -> Carried:
-    """A function of each of the fields of some parts."""
-    names = ("extrapolated", "observed", "history")
-    return Carried(*(function([getattr(part, name) for part in parts]) for name in names))
+    return Carried(
+        *(
+            torch.cat([getattr(frame, name) for frame in frames], dim=1)
+            for name in ("extrapolated", "observed", "history")
+        )
+    )
 
 
 def carried_frames(
@@ -64,34 +61,8 @@ def carried_frames(
         region = Region.whole(*context.shape[-2:])
     frames = context.nan_to_num(nan=0.0).flip(0)[:, None, None]
     seen = context.isfinite().all(dim=0).to(context)[None, None]
-    side = _SIDE // stride * stride
-    in_squares = [
-        _carried(frames, seen, motions, leads, stride, region.part(*square), spacing)
-        for square in squares(region.height, region.width, side)
-    ]
-    for parts in zip(*in_squares, strict=True):
-        yield _each(lambda all_of_one: joined(all_of_one, -(-region.width // side)), parts)
-
-
-def _carried(
-    frames: Tensor,
-    seen: Tensor,
-    motions: Tensor,
-    leads: Sequence[int],
-    stride: int,
-    region: Region,
-    spacing: int,
-) -> Iterator[Carried]:
-    """What `carried_frames` yields, of a region small enough for a processor's cache.
-
-    Args:
-        frames: ``(t_in, 1, 1, H, W)`` in network units above dry, the latest first.
-        seen: ``(1, 1, H, W)``, 1 where all of them are observed, else 0.
-        motions, leads, stride, region, spacing: see there.
-    """
-    ages = len(frames)
-    here = region.of(seen)[0, 0] > 0.0
     # Of the frame of age a at lead time n: where the air was n + a steps before.
+    ages = len(frames)
     recent: list[deque[Tensor]] = [deque(maxlen=ages), deque(maxlen=ages)]
     steps = zip(*(trajectory(motion, region, spacing) for motion in motions), strict=True)
     for step, displacements in enumerate(islice(steps, leads[-1] + ages - 1), start=1):
@@ -99,17 +70,44 @@ def _carried(
             past.append(displacement)
         if step - ages + 1 not in leads:
             continue
-        tracked, second = (
-            torch.cat([carry(frame, past[age], region) for age, frame in enumerate(frames)])[:, 0]
-            for past in recent
+        whole = Carried(
+            context.new_empty(1, 1, 2, region.height, region.width),
+            context.new_empty(1, 1, region.height, region.width, dtype=torch.bool),
+            context.new_empty(1, 1, 4 * ages - 2, region.height // stride, region.width // stride),
         )
-        # Unobserved as soon as one of the four pixels is that linear interpolation takes.
-        observed = (carry(seen, recent[0][0], region)[0, 0] > _WHOLE) & here
-        extrapolated = tracked[0] * observed
-        compared = [(there, extrapolated) for there in (*tracked[1:], second[0])]
-        compared += [(there, second[0]) for there in second[1:]]
-        history = torch.stack(
-            [part for there, with_what in compared for part in (there, (there - with_what).abs())]
-        )
-        pair = torch.stack([extrapolated, second[0] * observed])
-        yield Carried(pair[None, None], observed[None, None], F.avg_pool2d(history, stride)[None, None])
+        for blocks in squares(region.height // stride, region.width // stride, CACHED // stride):
+            rows, columns = pixels = in_pixels(blocks, stride)
+            paths = [[displacement[..., rows, columns] for displacement in past] for past in recent]
+            part = _carried(frames, seen, paths, stride, region.part(*pixels))
+            whole.extrapolated[..., rows, columns] = part.extrapolated
+            whole.observed[..., rows, columns] = part.observed
+            whole.history[..., blocks[0], blocks[1]] = part.history
+        yield whole
+
+
+def _carried(
+    frames: Tensor, seen: Tensor, displacements: list[list[Tensor]], stride: int, region: Region
+) -> Carried:
+    """The context at one lead time and in a region.
+
+    Args:
+        frames: ``(t_in, 1, 1, H, W)`` in network units above dry, the latest first.
+        seen: ``(1, 1, H, W)``, 1 where all of them are observed, else 0.
+        displacements: along each motion, of each frame: ``(1, 2, h, w)``, see `trajectory`.
+        stride: pixels of a block's side.
+        region: of the domain.
+    """
+    tracked, second = (
+        torch.cat([carry(*each, region) for each in zip(frames, past, strict=True)])[:, 0]
+        for past in displacements
+    )
+    # Unobserved as soon as one of the four pixels is that linear interpolation takes.
+    observed = (carry(seen, displacements[0][0], region) > _WHOLE) & (region.of(seen) > 0.0)
+    extrapolated = tracked[0] * observed[0, 0]
+    compared = [(there, extrapolated) for there in (*tracked[1:], second[0])]
+    compared += [(there, second[0]) for there in second[1:]]
+    history = torch.stack(
+        [part for there, with_what in compared for part in (there, (there - with_what).abs())]
+    )
+    pair = torch.stack([extrapolated, second[0] * observed[0, 0]])
+    return Carried(pair[None, None], observed, F.avg_pool2d(history, stride)[None, None])

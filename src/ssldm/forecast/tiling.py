@@ -1,6 +1,6 @@
 """Tiles of a large domain: the network sees sizes that it was trained on, the forecast shows no seams."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +15,10 @@ def squares(height: int, width: int, side: int) -> list[tuple[slice, slice]]:
     return [(row, column) for row in rows for column in columns]
 
 
-def joined(parts: Sequence[Tensor], across: int) -> Tensor:
-    """Squares ``(..., h, w)``, so many of them side by side, as a whole."""
-    rows = [torch.cat(list(parts[n : n + across]), dim=-1) for n in range(0, len(parts), across)]
-    return torch.cat(rows, dim=-2)
+def in_pixels(blocks: tuple[slice, slice], stride: int) -> tuple[slice, slice]:
+    """Rows and columns of pixels, so many a block's side, of those of blocks."""
+    rows, columns = (slice(stride * part.start, stride * part.stop) for part in blocks)
+    return rows, columns
 
 
 @dataclass(frozen=True)
