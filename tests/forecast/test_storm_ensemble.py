@@ -99,11 +99,15 @@ def test_what_no_radar_sees_changes_nothing(nowcaster: Nowcaster, storm: xr.Data
     assert np.nanmedian(np.abs(inside - alone)) < 0.02
 
 
+def everywhere(height: int, width: int) -> torch.Tensor:
+    return torch.ones(height, width, dtype=torch.bool)
+
+
 @pytest.fixture(scope="module")
 def moving() -> StormNoise:
     context = torch.rand(4, 96, 96, generator=torch.Generator().manual_seed(0))
     motion = torch.tensor([3.0, -1.0])[:, None, None].expand(2, 7, 7)
-    return StormNoise(context, motion, 5, StormNoiseConfig(memory=0.9))
+    return StormNoise(context, motion, [everywhere(12, 12)] * 5, StormNoiseConfig(memory=0.9))
 
 
 def test_noise_moves_with_the_rain_and_forgets(moving: StormNoise) -> None:
@@ -123,7 +127,7 @@ def test_noise_of_parts_is_seamless_and_has_unit_variance() -> None:
     """One white field lies below all parts of a large domain."""
     generator = torch.Generator().manual_seed(0)
     context = torch.rand(4, 300, 520, generator=generator)
-    noise = StormNoise(context, torch.zeros(2, 20, 34), 1, StormNoiseConfig())
+    noise = StormNoise(context, torch.zeros(2, 20, 34), [everywhere(75, 130)], StormNoiseConfig())
     assert len(noise.parts) > 2
     draws = torch.stack([next(noise.draw(seed))[:3] for seed in range(60)])
     variance = draws.square().mean(dim=(0, 2))
@@ -131,6 +135,70 @@ def test_noise_of_parts_is_seamless_and_has_unit_variance() -> None:
     assert float(variance.max()) < 1.3
     steps = draws.diff(dim=-1).square().mean(dim=(0, 2))
     assert float(steps.max()) < 1.5 * float(steps.mean(dim=-1).max())
+
+
+def test_noise_that_is_not_asked_for_is_not_made_and_changes_nothing() -> None:
+    context = torch.rand(4, 320, 520, generator=torch.Generator().manual_seed(0))
+    motion = torch.full((2, 21, 34), 2.5)
+    some = torch.zeros(40, 65, dtype=torch.bool)
+    some[3:9, 30:33] = True
+    at_pixels = some.repeat_interleave(8, dim=0).repeat_interleave(8, dim=1)
+    config = StormNoiseConfig()
+    whole = StormNoise(context, motion, [everywhere(40, 65)] * 3, config)
+    part = StormNoise(context, motion, [some, torch.zeros_like(some), some], config)
+    assert 0 < len(part.filters) < len(whole.filters)
+    for lead, (found, expected) in enumerate(zip(part.draw(3), whole.draw(3), strict=True)):
+        if lead == 1:
+            assert float(found.abs().max()) == 0.0
+        else:
+            torch.testing.assert_close(found[:, at_pixels], expected[:, at_pixels])
+
+
+@pytest.fixture(scope="module")
+def far() -> np.ndarray:
+    """A shower at one end of a domain that is dry otherwise, ``(t, h, w)`` in mm/h."""
+    context = np.zeros((4, 200, 600), np.float32)
+    context[:, 80:120, 40:80] = 5.0
+    return context
+
+
+def test_beyond_the_reach_of_rain_members_are_dry_without_being_computed(far: np.ndarray) -> None:
+    model = storm_model()
+    with torch.no_grad():
+        model.prior.log_deviation.fill_(0.0)  # rain anywhere, were there noise
+    still = np.zeros((2, 2, 14, 39), np.float32)
+    ensemble = StormEnsemble(model, far, 2, still)
+    assert [len(squares) for squares in ensemble.squares] == [1, 1]  # of three each
+    assert 0 < len(ensemble.noise.parts) < 8
+    members = ensemble.pair(0, seed=0)
+    # At lead frame n rain may have come 8 (n + 1) pixels, in whole blocks.
+    for lead, reach in enumerate((16, 24)):
+        wet = members[:, lead] > 0.0
+        inside = wet[:, 80 - reach : 120 + reach, 40 - reach : 80 + reach]
+        assert wet.sum() == inside.sum()
+        assert inside[:, :8].any()
+
+
+def test_the_reach_changes_nothing_within_it(far: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, still = storm_model(), np.zeros((2, 2, 14, 39), np.float32)
+    found = StormEnsemble(model, far, 2, still).pair(0, seed=0)
+    monkeypatch.setattr("ssldm.forecast.storm_ensemble._REACH", 400)
+    whole = StormEnsemble(model, far, 2, still).pair(0, seed=0)
+    near = np.s_[:, :, 64:136, 24:96]
+    np.testing.assert_allclose(found[near], whole[near], atol=1e-4)
+    assert (whole > 0.0).sum() >= (found > 0.0).sum() > 0
+
+
+def test_extrapolated_rates_are_made_for_post_processing_alone(
+    far: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = np.zeros((2, 2, 14, 39), np.float32)
+    made: list[int] = []
+    monkeypatch.setattr(StormModel, "to_rate", lambda _, x: made.append(1) or x.clamp_min(0.0))
+    StormEnsemble(storm_model(), far, 2, still)
+    assert made == []
+    StormEnsemble(storm_model(postprocess=[{"power": 0.5}]), far, 2, still)
+    assert len(made) == 2
 
 
 class Recorded(TorchDispatchMode):

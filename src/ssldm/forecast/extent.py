@@ -27,14 +27,6 @@ class Extent:
         )
         return motion[..., rows, columns]
 
-    def filled(self, values: NDArray[np.float32], domain: tuple[int, ...]) -> NDArray[np.float32]:
-        """The part ``(..., h, w)`` in the domain ``(..., H, W)``, with NaN around it."""
-        if values.shape[-2:] == domain:
-            return values
-        whole = np.full((*values.shape[:-2], *domain), np.nan, np.float32)
-        whole[..., self.rows, self.columns] = values
-        return whole
-
 
 def observed_extent(context: NDArray[np.float32]) -> Extent:
     """The smallest rectangle with every pixel that all frames ``(t, H, W)`` observe; all if there is none."""

@@ -1,18 +1,21 @@
 """The storm's noise over a whole forecast: it moves with the rain and remembers the frame before."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from ssldm.forecast.advection import Region, trajectory
-from ssldm.forecast.tiling import Tiling
+from ssldm.forecast.tiling import Tiling, squares
 from ssldm.model.storm_noise import StormNoiseConfig, filtered, storm_filters
 from ssldm.radar.motion import SPACING
 
 # Of the parts of a domain that have a spectrum of their own, in pixels, and the share that they overlap by.
 _PART, _OVERLAP = 128, 0.5
+# Parts that are filtered together: what the cache of a processor holds, or what keeps an accelerator busy.
+_TOGETHER_ON_CPU, _TOGETHER = 4, 64
+# Side in pixels of the squares that white noise is carried in.
+_SIDE = 256
 
 
 class StormNoise:
@@ -24,42 +27,106 @@ class StormNoise:
     Args:
         context: ``(t_in, h, w)`` in network units above dry, no NaN.
         motion: ``(2, h', w')`` in pixels a step, x then y, at every `ssldm.radar.motion.SPACING`-th pixel.
-        frames: number of lead times.
+        asked: of each lead time whether noise is asked for, ``(h'', w'')`` on the host, of blocks that the
+            domain falls into; parts without are not filtered. A member's white noise does not depend on it.
         config: bands and memory.
     """
 
-    def __init__(self, context: Tensor, motion: Tensor, frames: int, config: StormNoiseConfig) -> None:
+    def __init__(
+        self, context: Tensor, motion: Tensor, asked: Sequence[Tensor], config: StormNoiseConfig
+    ) -> None:
         self.config = config
         self.size = height, width = context.shape[-2], context.shape[-1]
         self.device = context.device
-        rows = torch.arange(height, device=self.device)[:, None]
-        columns = torch.arange(width, device=self.device)
-        self.origins = []
-        for displacement in islice(trajectory(motion, Region.whole(height, width), SPACING), frames):
-            x, y = displacement[0].round().int()
-            self.origins.append(((rows + y) % height * width + (columns + x) % width).int())
         tiling = Tiling(height, width, _PART, round(_OVERLAP * _PART), 1)
-        self.parts = list(tiling)
-        self.filters = [storm_filters(context[None, :, *part], config)[0] for part in self.parts]
-        weight = tiling.weight().to(self.device)
+        self.weight = tiling.weight().to(self.device)
         total = torch.zeros(height, width, device=self.device)
-        for part in self.parts:
-            total[part] += weight
-        self.weights = [weight / total[part] for part in self.parts]
+        for part in tiling:
+            total[part] += self.weight
+        self.share = 1.0 / total
+
+        blocks = torch.stack(list(asked))
+        side = height // blocks.shape[1]
+        self.parts = [part for part in tiling if blocks[:, *_blocks(part, side)].any()]
+        numbers = range(len(self.parts))
+        self.batches, self.carried = [], []
+        self.squares = squares(height, width, _SIDE)
+        for each in blocks:
+            made = [number for number in numbers if each[_blocks(self.parts[number], side)].any()]
+            below = torch.zeros_like(each)
+            for number in made:
+                below[_blocks(self.parts[number], side)] = True
+            self.batches.append(_batches(made, self.device))
+            self.carried.append(
+                [number for number, square in enumerate(self.squares) if below[_blocks(square, side)].any()]
+            )
+        self.origins = self._origins(motion)
+        waves = self.weight.shape[0], self.weight.shape[1] // 2 + 1
+        self.filters = torch.empty(len(self.parts), config.bands, *waves, device=self.device)
+        for batch in _batches(numbers, self.device):
+            contexts = torch.stack([context[:, *self.parts[number]] for number in batch])
+            self.filters[batch[0] : batch[-1] + 1] = storm_filters(contexts, config)
 
     def draw(self, seed: int) -> Iterator[Tensor]:
-        """Noise ``(k, h, w)`` of unit variance in each band, at one lead time after the other."""
-        generator = torch.Generator(self.device).manual_seed(seed)
-        memory, state = self.config.memory, None
-        for origin in self.origins:
-            fresh = torch.randn(self.size, generator=generator, device=self.device)
-            state = fresh if state is None else memory * state + (1.0 - memory**2) ** 0.5 * fresh
-            yield self._filtered(state.take(origin.long()))
+        """Noise ``(k, h, w)`` of unit variance in each band, at one lead time after the other.
 
-    def _filtered(self, white: Tensor) -> Tensor:
-        if len(self.parts) == 1:
-            return filtered(white[None], self.filters[0])
+        It is whole in the blocks that it was asked for in.
+        """
+        generator = torch.Generator(self.device).manual_seed(seed)
+        memory = self.config.memory
+        state = torch.randn(self.size, generator=generator, device=self.device)
+        for lead in range(len(self.batches)):
+            if lead:
+                fresh = torch.randn(self.size, generator=generator, device=self.device)
+                state.mul_(memory).add_(fresh, alpha=(1.0 - memory**2) ** 0.5)
+                del fresh
+            # Kept under no name, so that not two of them are in memory.
+            yield self._filtered(state, lead)
+
+    def _filtered(self, state: Tensor, lead: int) -> Tensor:
+        white = torch.zeros_like(state)
+        for number in self.carried[lead]:
+            square = self.squares[number]
+            below = white[square]
+            below[:] = (
+                state.flatten().index_select(0, self.origins[lead, number, : below.numel()]).view(below.shape)
+            )
         noise = white.new_zeros(self.config.bands, *self.size)
-        for part, filters, weight in zip(self.parts, self.filters, self.weights, strict=True):
-            noise[:, *part] += weight * filtered(white[part][None], filters)
+        for batch in self.batches[lead]:
+            filters = torch.stack([self.filters[number] for number in batch])
+            below = torch.stack([white[self.parts[number]] for number in batch])[:, None]
+            for number, made in zip(batch, filtered(below, filters), strict=True):
+                part = self.parts[number]
+                noise[:, *part].addcmul_(made, self.weight * self.share[part])
         return noise
+
+    def _origins(self, motion: Tensor) -> Tensor:
+        """Pixels ``(t, n, side**2)`` that white noise in each square is taken from, of a domain that repeats.
+
+        Memory of squares without noise is never written to, and so never taken.
+        """
+        height, width = self.size
+        rows = torch.arange(height, dtype=torch.int32, device=self.device)[:, None]
+        columns = torch.arange(width, dtype=torch.int32, device=self.device)
+        origins = torch.empty(
+            len(self.carried), len(self.squares), _SIDE**2, dtype=torch.int32, device=self.device
+        )
+        steps = trajectory(motion, Region.whole(height, width), SPACING)
+        for origin, carried, displacement in zip(origins, self.carried, steps, strict=False):
+            for number in carried:
+                there = self.squares[number]
+                x, y = displacement[0, :, *there].round().int()
+                place = (rows[there[0]] + y) % height * width + (columns[there[1]] + x) % width
+                origin[number, : place.numel()] = place.flatten()
+        return origins
+
+
+def _blocks(pixels: tuple[slice, slice], side: int) -> tuple[slice, slice]:
+    """Rows and columns of the blocks, of so many pixels a side, that some pixels are in."""
+    rows, columns = (slice(each.start // side, -(-each.stop // side)) for each in pixels)
+    return rows, columns
+
+
+def _batches(numbers: Sequence[int], device: torch.device) -> list[Sequence[int]]:
+    together = _TOGETHER_ON_CPU if device.type == "cpu" else _TOGETHER
+    return [numbers[start : start + together] for start in range(0, len(numbers), together)]
