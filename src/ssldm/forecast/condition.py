@@ -51,7 +51,7 @@ def carried_frames(
             many-th pixel.
         leads: lead times in steps, 1 for the first, in order.
         stride: pixels of a block's side.
-        region: where; everywhere if None.
+        region: where, of whole blocks; everywhere if None.
         spacing: pixels between the places of the motions.
 
     Yields:
