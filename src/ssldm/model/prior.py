@@ -11,9 +11,9 @@ regression learns a mean alone.
 with w the waves of the extrapolated rain (of two motions, w₁ and w₂, and their mean w), G_0 the identity,
 G_1 … Gaussian means over the extrapolated waves that are covered, and c the covered share: ever less can be
 known of rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG
-(Seed 2003) fades its cascade for the same reason. A_k is the root mean square of the rain around, over a
-reach that grows with the band: where no rain is near, none comes and none is doubted. What the earlier frames
-had at the place (`Carried.history`) tells where rain changes on its way, so that less of it will be kept.
+(Seed 2003) fades its cascade for the same reason. A_k tells from 0 to 1 whether rain is around, over a reach
+that grows with the band: where none is near, none comes and nothing is doubted. What the earlier frames had
+at the place (`Carried.history`) tells where rain changes on its way, so that less of it will be kept.
 """
 
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ from ssldm.model.prior_network import PriorNetwork
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05
 # ln σ - ln A starts as the first, and the network changes it by no more than the second.
-_START, _BOUND = -3.0, 2.5
-# Of an envelope, in deviations of the first wave: where no rain is near.
-_LEAST_ENVELOPE = 0.05
+_START, _BOUND = -2.5, 3.0
+# Rain around, in deviations of the first wave: half of an envelope, and what counts as none.
+_HALF, _LEAST = 0.25, 0.01
 
 
 class PriorConfig(Config):
@@ -119,10 +119,11 @@ class Prior(nn.Module):
 
 
 def _envelopes(first: Tensor, coverage: Tensor, bands: int) -> Tensor:
-    """Root mean square of the first wave around, over twice as far from band to band, ``(b, t, k, h, w)``."""
+    """Whether rain is around, 0 to 1, over twice as far from band to band, ``(b, t, k, h, w)``."""
     square = first.square()
     around = [_covered_mean(square, coverage, 2.0**band) for band in range(bands)]
-    return (torch.cat(around, dim=2) + _LEAST_ENVELOPE**2).sqrt()
+    strength = (torch.cat(around, dim=2) + _LEAST**2).sqrt()
+    return strength / (strength + _HALF)
 
 
 def _covered_mean(x: Tensor, coverage: Tensor, reach: float) -> Tensor:
