@@ -41,7 +41,7 @@ class Stopwatch(lightning.Callback):
         return (self.times[-1] - self.times[half]) / max(len(self.times) - 1 - half, 1)
 
 
-def storm_model(autoencoder: Path, levels: int, width: int):  # noqa: ANN201
+def storm_model(autoencoder: Path, width: int):  # noqa: ANN201
     """The autoencoder of some weights with a fresh prior, and the deviation of latents where it is known."""
     from ssldm.model.storm_model import StormConfig
     from ssldm.training.autoencoder_weights import load_coded
@@ -49,7 +49,7 @@ def storm_model(autoencoder: Path, levels: int, width: int):  # noqa: ANN201
     coded = load_coded(autoencoder)
     model = StormConfig(
         name="small", scaling=coded.config.scaling, autoencoder=coded.config.autoencoder,
-        prior={"levels": levels, "width": width}, versions={"torch": torch.__version__},
+        prior={"width": width}, versions={"torch": torch.__version__},
     ).build()  # fmt: skip
     model.autoencoder.load_state_dict(coded.network.state_dict())
     return model, coded.latent_std
@@ -75,7 +75,7 @@ def train(given: argparse.Namespace) -> None:
     }  # fmt: skip
     config = PriorTraining.model_validate(numbers)
     lightning.seed_everything(config.optimisation.seed, verbose=False)
-    model, latent_std = storm_model(given.autoencoder, given.levels, given.width)
+    model, latent_std = storm_model(given.autoencoder, given.width)
     kept = [each for each in series if each.product not in without]
     model.config = model.config.model_copy(update=trained_on(kept, config.coarsenings))
     windows = prior_windows(model.to(device), config, series, without, device)
@@ -96,7 +96,7 @@ def train(given: argparse.Namespace) -> None:
 def side_by_side(given: argparse.Namespace) -> None:
     """Every fold and all of it, for each network, in the minutes given."""
     begun = time.monotonic()
-    shared = f"--levels {given.levels} --width {given.width} --autoencoder {given.autoencoder}"
+    shared = f"--width {given.width} --autoencoder {given.autoencoder}"
     command = f"{sys.executable} {__file__} {given.pack} {{out}} --fold {{fold}} --steps {{steps}} {shared}"
     probe = command.format(out=given.out / "probe", fold="all", steps=given.probe_steps)
     subprocess.run(probe.split(), check=True)
@@ -134,7 +134,6 @@ def main() -> None:
     parser.add_argument("--probe-steps", type=int, default=40, help="to find the pace by")
     parser.add_argument("--fold", choices=["all", *FOLDS], default="all", help="what to leave out")
     parser.add_argument("--steps", type=int, help="default: those of preset small")
-    parser.add_argument("--levels", type=int, default=0)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--autoencoder", type=Path, default=SHIPPED, help="run or folder of weights")
     parser.add_argument("--threads", type=int, default=1)

@@ -5,19 +5,21 @@ the storm's noise (`ssldm.model.storm_noise`). Mean and deviations are trained t
 members made so (`ssldm.training.prior_module`). CorrDiff (Mardani et al. 2023) regresses first, too; its
 regression learns a mean alone.
 
-    mean = c (Σ_k a_k G_k w + b + a' w + b'),  ln σ = s + s',  (a', b', s') = f(w₁, w₂, history, their means)
+    mean = c (Σ_k a_k G_k w + a' w + A_1 (b + b')),  σ_k = A_k exp(s_k + s_k'),
+    (a', b', s') = f(w₁, w₂, history, their means)
 
 with w the waves of the extrapolated rain (of two motions, w₁ and w₂, and their mean w), G_0 the identity,
 G_1 … Gaussian means over the extrapolated waves that are covered, and c the covered share: ever less can be
 known of rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG
-(Seed 2003) fades its cascade for the same reason. What the earlier frames had at the place
-(`Carried.history`) tells where rain changes on its way, so that less of it will be kept.
+(Seed 2003) fades its cascade for the same reason. A_k tells from 0 to 1 whether rain is around, over a reach
+that grows with the band: where none is near, none comes and nothing is doubted. What the earlier frames had
+at the place (`Carried.history`) tells where rain changes on its way, so that less of it will be kept.
 """
 
 from dataclasses import dataclass
 
 import torch
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from ssldm.config import Config
@@ -26,8 +28,10 @@ from ssldm.model.prior_network import PriorNetwork
 
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05
-# ln σ stays in these bounds by a tanh, around this.
-_MIDDLE, _BOUND = -3.5, 3.0
+# ln σ - ln A starts as the first, and the network changes it by no more than the second.
+_START, _BOUND = -2.5, 3.0
+# Rain around, in deviations of the first wave: half of an envelope, and what counts as none.
+_HALF, _LEAST = 0.25, 0.01
 
 
 class PriorConfig(Config):
@@ -35,13 +39,11 @@ class PriorConfig(Config):
 
     Attributes:
         width: channels.
-        levels: how often it halves the size of its frames.
         reaches: deviations in latent pixels of the Gaussian means that enter the regression.
         network_reaches: of those that enter the network.
     """
 
     width: PositiveInt = 128
-    levels: NonNegativeInt = 0
     reaches: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0, 8.0)
     network_reaches: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0)
 
@@ -78,10 +80,10 @@ class Prior(nn.Module):
         slope[0] = torch.exp(-torch.arange(1, frames + 1) / frames)[:, None]
         self.slope = nn.Parameter(slope)
         self.offset = nn.Parameter(torch.zeros(frames, channels))
-        self.log_deviation = nn.Parameter(torch.zeros(frames, bands))
+        self.log_deviation = nn.Parameter(torch.full((frames, bands), _START))
         broad = 2 + history
         entering = 2 * channels + 1 + history + broad * len(config.network_reaches)
-        self.network = PriorNetwork(config.width, config.levels, entering, 2 * channels + bands, frames)
+        self.network = PriorNetwork(config.width, entering, 2 * channels + bands, frames)
 
     def forward(self, waves: Tensor, coverage: Tensor, history: Tensor, leads: Tensor) -> Expectation:
         """What is expected.
@@ -93,18 +95,18 @@ class Prior(nn.Module):
             leads: ``(t,)``, numbers of the lead times, 0 for the first.
         """
         mean = waves.mean(dim=2)
-        regression = _per_pixel(self.offset[leads])
         means = [mean, *(_covered_mean(mean, coverage, reach) for reach in self.config.reaches)]
-        for slope, smooth in zip(self.slope[:, leads], means, strict=True):
-            regression = regression + _per_pixel(slope) * smooth
+        slopes = _per_pixel(self.slope[:, leads])
+        regression = sum(slope * smooth for slope, smooth in zip(slopes, means, strict=True))
         entering = self._entering(waves, mean, coverage, history)
         size = entering.shape[:2]
         numbers = leads.expand(size).flatten()
         out = self.network(entering.flatten(0, 1), numbers).float().unflatten(0, size)
-        slope, offset, log = out.split(
-            [self.channels, self.channels, out.shape[2] - 2 * self.channels], dim=2
-        )
-        log = _MIDDLE + _BOUND * torch.tanh((_per_pixel(self.log_deviation[leads]) + log) / _BOUND)
+        bands = self.log_deviation.shape[-1]
+        slope, offset, log = out.split([self.channels, self.channels, bands], dim=2)
+        envelope = _envelopes(mean[:, :, :1], coverage, bands)
+        offset = envelope[:, :, :1] * (_per_pixel(self.offset[leads]) + offset)
+        log = envelope.log() + _per_pixel(self.log_deviation[leads]) + _BOUND * torch.tanh(log / _BOUND)
         return Expectation(coverage * (regression + slope * mean + offset), log)
 
     def _entering(self, waves: Tensor, mean: Tensor, coverage: Tensor, history: Tensor) -> Tensor:
@@ -114,6 +116,14 @@ class Prior(nn.Module):
         broad = torch.cat([mean[:, :, :1], detail, history], dim=2)
         means = [_covered_mean(broad, coverage, reach) for reach in self.config.network_reaches]
         return torch.cat([waves.flatten(2, 3), coverage, history, *means], dim=2)
+
+
+def _envelopes(first: Tensor, coverage: Tensor, bands: int) -> Tensor:
+    """Whether rain is around, 0 to 1, over twice as far from band to band, ``(b, t, k, h, w)``."""
+    square = first.square()
+    around = [_covered_mean(square, coverage, 2.0**band) for band in range(bands)]
+    strength = (torch.cat(around, dim=2) + _LEAST**2).sqrt()
+    return strength / (strength + _HALF)
 
 
 def _covered_mean(x: Tensor, coverage: Tensor, reach: float) -> Tensor:

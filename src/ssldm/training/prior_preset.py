@@ -30,9 +30,9 @@ class PriorTraining(Config):
     intensity: NonNegativeFloat = 0.25
     leads: PositiveInt = 4
     members: int = Field(default=2, ge=2)
-    scales: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16, 64)
+    scales: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16)
     levels: PositiveInt = 5
-    texture: NonNegativeFloat = 5.0
+    texture: NonNegativeFloat = 3.0
     error_batches: PositiveInt = 12
     openings: PositiveInt = 130
     optimisation: OptimisationConfig
