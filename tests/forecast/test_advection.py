@@ -29,7 +29,7 @@ def test_fields_go_where_pysteps_takes_them(coarse: np.ndarray) -> None:
     expected = advect(field, refined(coarse, SIZE), 8)
     assert 0.5 < np.isfinite(expected).mean() < 0.98
     whole = Region.whole(*SIZE)
-    paths = torch.cat(list(islice(trajectory(torch.from_numpy(coarse), whole, SPACING), 8)))
+    paths = torch.cat(list(islice(trajectory(torch.from_numpy(coarse)[None], whole, SPACING), 8)))
     moved = carry(torch.from_numpy(field).expand(8, 1, -1, -1), paths, whole)[:, 0].numpy()
     np.testing.assert_allclose(moved, np.nan_to_num(expected, nan=0.0), atol=1e-3)
     assert np.median(np.abs(paths[-1].numpy())) > 3.0
@@ -38,7 +38,7 @@ def test_fields_go_where_pysteps_takes_them(coarse: np.ndarray) -> None:
 def test_a_region_is_cut_from_the_whole(coarse: np.ndarray) -> None:
     region = Region(SIZE, 40, 16, 56, 48)
     whole, part = (
-        torch.cat(list(islice(trajectory(torch.from_numpy(coarse), where, SPACING), 6)))
+        torch.cat(list(islice(trajectory(torch.from_numpy(coarse)[None], where, SPACING), 6)))
         for where in (Region.whole(*SIZE), region)
     )
     torch.testing.assert_close(part, whole[..., 40:96, 16:64])
@@ -49,7 +49,7 @@ def test_a_region_is_cut_from_the_whole(coarse: np.ndarray) -> None:
 
 
 def uniform(x: float, y: float) -> torch.Tensor:
-    return torch.tensor([x, y])[None, :, None, None].expand(2, 2, 10, 10)
+    return torch.tensor([x, y])[None, None, :, None, None].expand(1, 2, 2, 10, 10)
 
 
 def test_context_frames_meet_at_each_lead_time() -> None:
@@ -57,7 +57,7 @@ def test_context_frames_meet_at_each_lead_time() -> None:
     last = torch.rand(64, 64, generator=rng)
     # Each earlier frame lies two columns farther west; of whole pixels nothing is interpolated.
     context = torch.stack([torch.roll(last, -2 * age, dims=1) for age in (3, 2, 1, 0)])
-    carried = carry_context(context, uniform(2.0, 0.0), [1, 5], 8)
+    carried = carry_context(context[None], uniform(2.0, 0.0), [1, 5], 8)
     extrapolated = carried.extrapolated[0]
     torch.testing.assert_close(extrapolated[1, 0, :, 10:], last[:, :-10])
     assert not extrapolated[1, :, :, :10].any()
@@ -73,7 +73,7 @@ def test_context_frames_meet_at_each_lead_time() -> None:
 def test_unobserved_pixels_are_dry_and_spread_along_the_motion() -> None:
     context = torch.ones(4, 64, 64)
     context[1, 30, 20] = torch.nan
-    carried = carry_context(context, uniform(0.5, 0.0), [1], 8)
+    carried = carry_context(context[None], uniform(0.5, 0.0), [1], 8)
     unobserved = ~carried.observed[0, 0]
     # The pixel itself, and the two that its half a pixel of motion takes it to.
     assert unobserved[30, 20:22].all()

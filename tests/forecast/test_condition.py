@@ -22,7 +22,7 @@ def carried(context: torch.Tensor, *, second: float = 2.0) -> Carried:
     """Along two motions to the right, in pixels a step, of which the first is that of the shower."""
     motions = torch.zeros(2, 2, SIDE, SIDE)
     motions[0, 0], motions[1, 0] = 2.0, second
-    return carry_context(context, motions, LEADS, STRIDE, spacing=1)
+    return carry_context(context[None], motions[None], LEADS, STRIDE, spacing=1)
 
 
 def means(frames: torch.Tensor) -> torch.Tensor:
@@ -90,9 +90,9 @@ def test_squares_of_a_large_domain_are_carried_as_the_whole(monkeypatch: pytest.
     context = torch.rand(4, 72, 88, generator=generator)
     context[2, 30:34, 50:60] = torch.nan
     motions = 3.0 * torch.randn(2, 2, 6, 7, generator=generator)
-    whole = carry_context(context, motions, LEADS, STRIDE)
+    whole = carry_context(context[None], motions[None], LEADS, STRIDE)
     for module in ("advection", "condition"):
         monkeypatch.setattr(f"ssldm.forecast.{module}.CACHED", 35)
-    parts = carry_context(context, motions, LEADS, STRIDE)
+    parts = carry_context(context[None], motions[None], LEADS, STRIDE)
     for name in ("extrapolated", "observed", "history"):
         torch.testing.assert_close(getattr(parts, name), getattr(whole, name), atol=1e-4, rtol=0.0)

@@ -1,5 +1,6 @@
 """From archives to a pack, from a pack to a prior that has learned something."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,45 +85,61 @@ def windows_of(series: list[PackedSeries], products: set[str], **changed: object
 
 
 def test_windows_are_cut_with_what_lies_around_them(pack: Path, storms: list[xr.DataArray]) -> None:
-    windows = windows_of(read_pack(pack), {"smooth"})
-    rng = np.random.default_rng(0)
-    drawn = [windows.draw(rng) for _ in range(12)]
-    assert len({(each.region.row, each.region.column) for each in drawn}) > 4
-    truth = rates_of_codes()[to_codes(storms[0].values)]
-    for window in drawn:
-        assert window.observed.shape == (8, 64, 64)
-        first = window.observed[:1, 0].numpy()
+    series = read_pack(pack)
+    windows = windows_of(series, {"smooth"})
+    drawn = windows.draw(np.random.default_rng(0), 12)
+    assert drawn.observed.shape == (12, 8, 64, 64)
+    truth = np.pad(rates_of_codes()[to_codes(storms[0].values)], ((0, 0), (150, 150), (150, 150)), constant_values=np.nan)
+    row, column, side = drawn.region.row, drawn.region.column, drawn.context.shape[-1]
+    found = set()
+    for context, observed in zip(drawn.context.numpy(), drawn.observed.numpy(), strict=True):
         places = [
             (t, y, x)
             for t in range(4, 11)
-            for y in range(129)
-            for x in range(145)
-            if np.array_equal(truth[t : t + 1, y, x : x + 64], first)
+            for y in range(150, 279)
+            for x in range(150, 295)
+            if np.array_equal(truth[t, y, x : x + 64], observed[0, 0])
         ]
         assert len(places) == 1
-        t, y, x = places[0]
-        top, left = y - window.region.row, x - window.region.column
-        assert (top % SPACING, left % SPACING) == (0, 0)
-        height, width = window.region.domain
-        np.testing.assert_array_equal(
-            window.context, truth[t - 4 : t, top : top + height, left : left + width]
-        )
+        (t, y, x), *_ = places
+        found.add((y, x))
+        top, left = y - row, x - column
+        np.testing.assert_array_equal(context, truth[t - 4 : t, top : top + side, left : left + side])
+    assert len(found) > 4
+
+
+def test_the_motion_around_a_window_is_that_of_its_place(pack: Path) -> None:
+    (series,) = [each for each in read_pack(pack) if each.product == "smooth"]
+    # So many pixels a step as the place has rows and columns.
+    y, x = np.meshgrid(*(SPACING * np.arange(n) for n in series.motions.shape[-2:]), indexing="ij")
+    ramp = np.broadcast_to(np.stack([x, y]), series.motions.shape).astype(np.float16)
+    windows = windows_of([replace(series, motions=ramp)], {"smooth"})
+    drawn = windows.draw(np.random.default_rng(0), 6)
+    middle = drawn.motions.shape[-1] // 2
+    for along_x, along_y in drawn.motions[:, 0]:
+        for values, places, axis in ((along_x, ramp.shape[-1], 1), (along_y, ramp.shape[-2], 0)):
+            line = values.select(1 - axis, middle)
+            first = line[middle] - middle * drawn.spacing
+            # Beyond the last place it goes on as there.
+            expected = (first + drawn.spacing * torch.arange(len(line))).clamp(0, SPACING * (places - 1))
+            torch.testing.assert_close(line, expected, atol=1e-3, rtol=0.0)
 
 
 def test_the_window_of_a_domain_sees_what_the_domain_shows(pack: Path) -> None:
     """Carrying the context for a window is carrying it for all, and cutting the window out."""
-    model, window = tiny_storm_model(), windows_of(read_pack(pack), {"smooth"}).draw(np.random.default_rng(1))
-    context = model.above_dry(window.context)
-    part = carry_context(context, window.motions, [1, 4], 8, window.region, window.spacing)
-    whole = carry_context(context, window.motions, [1, 4], 8, spacing=window.spacing)
-    rows, columns = (slice(first, first + 64) for first in (window.region.row, window.region.column))
-    torch.testing.assert_close(part.extrapolated, whole.extrapolated[..., rows, columns])
-    assert torch.equal(part.observed, whole.observed[..., rows, columns])
+    model, drawn = tiny_storm_model(), windows_of(read_pack(pack), {"smooth"}).draw(np.random.default_rng(1), 3)
+    context, region = model.above_dry(drawn.context), drawn.region
+    part = carry_context(context, drawn.motions, [1, 4], 8, region, drawn.spacing)
+    for number in range(3):
+        one = slice(number, number + 1)
+        whole = carry_context(context[one], drawn.motions[one], [1, 4], 8, spacing=drawn.spacing)
+        torch.testing.assert_close(part.extrapolated[one], region.of(whole.extrapolated))
+        assert torch.equal(part.observed[one], region.of(whole.observed))
 
 
 def test_few_rain_rates_are_spread_within_their_classes(pack: Path) -> None:
     windows = windows_of(read_pack(pack), {"classes"})
-    rates = torch.stack([windows.draw(np.random.default_rng(n)).observed for n in range(8)])
+    rates = windows.draw(np.random.default_rng(0), 8).observed
     wet = rates[rates > 0.0]
     assert len(wet.unique()) > 10
     # Classes meet at 4 mm/h, half way in the logarithm.
@@ -206,12 +223,11 @@ def test_latents_are_measured_to_have_unit_deviation(pack: Path) -> None:
     model = tiny_storm_model()
     windows = windows_of(read_pack(pack), {"smooth"})
     measure_latents(model, windows, seed=0)
-    drawn = [windows.draw(np.random.default_rng(n)).observed for n in range(8)]
-    waves = (
-        model.autoencoder.waves(model.above_dry(torch.cat(drawn))[:, None]) / model.latent_std[:, None, None]
-    )
-    # The latents are fitted from the waves on, and other windows are drawn.
-    assert float((waves.std(dim=(0, 2, 3)).log2().abs()).max()) < 1.0
+    frames = windows.draw(np.random.default_rng(1), 8).observed[:, ::4].flatten(0, 1)
+    latents, _ = model.autoencoder.encode(model.config.scaling.to_network(frames)[:, None])
+    deviation = (latents / model.latent_std[:, None, None]).std(dim=(0, 2, 3))
+    # Other windows are drawn.
+    torch.testing.assert_close(deviation, torch.ones_like(deviation), atol=0.4, rtol=0.0)
 
 
 def test_what_is_no_pack_is_refused(pack: Path, tmp_path: Path) -> None:

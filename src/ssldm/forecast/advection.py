@@ -53,21 +53,21 @@ def trajectory(motion: Tensor, region: Region, spacing: int = 1) -> Iterator[Ten
     """Where the air at each pixel was one time step before, two steps, and so on without end.
 
     Args:
-        motion: ``(2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the
+        motion: ``(n, 2, h, w)`` in pixels a step, x then y (rows downwards), at every so many-th pixel of the
             domain from the first on, linear between them; it stays as it is.
         region: the pixels that trajectories end at.
         spacing: pixels between the places of the motion.
 
     Yields:
-        ``(1, 2, h', w')``: displacement in pixels from each pixel of the region to its origin, x then y.
+        ``(n, 2, h', w')``: displacement in pixels from each pixel of the region to its origin, x then y.
     """
-    displacement = motion.new_zeros(1, 2, region.height, region.width)
+    displacement = motion.new_zeros(len(motion), 2, region.height, region.width)
     while True:
         further = torch.empty_like(displacement)
         for rows, columns in squares(region.height, region.width, CACHED):
             part, here = region.part(rows, columns), displacement[..., rows, columns]
-            increment = sample_at(motion[None], here, part, spacing)
-            increment = sample_at(motion[None], here - 0.5 * increment, part, spacing)
+            increment = sample_at(motion, here, part, spacing)
+            increment = sample_at(motion, here - 0.5 * increment, part, spacing)
             further[..., rows, columns] = here - increment
         displacement = further
         yield displacement

@@ -46,8 +46,8 @@ def carried_frames(
     """Carry the context frames to one lead time after the other, so that no more than one is in memory.
 
     Args:
-        context: ``(t_in, H, W)`` in network units above dry, NaN unobserved.
-        motions: ``(2, 2, H', W')`` in pixels a step, x then y, of each of the two motions, at every so
+        context: ``(b, t_in, H, W)`` in network units above dry, NaN unobserved.
+        motions: ``(b, 2, 2, H', W')`` in pixels a step, x then y, of each of the two motions, at every so
             many-th pixel.
         leads: lead times in steps, 1 for the first, in order.
         stride: pixels of a block's side.
@@ -55,27 +55,28 @@ def carried_frames(
         spacing: pixels between the places of the motions.
 
     Yields:
-        For each lead time a batch of one window and one time.
+        For each lead time a batch of one time.
     """
     if region is None:
         region = Region.whole(*context.shape[-2:])
-    frames = context.nan_to_num(nan=0.0).flip(0)[:, None, None]
-    seen = context.isfinite().all(dim=0).to(context)[None, None]
+    windows, ages = context.shape[:2]
+    frames = context.nan_to_num(nan=0.0).flip(1).transpose(0, 1)[:, :, None]
+    seen = context.isfinite().all(dim=1, keepdim=True).to(context)
     # Of the frame of age a at lead time n: where the air was n + a steps before.
-    ages = len(frames)
     recent: list[deque[Tensor]] = [deque(maxlen=ages), deque(maxlen=ages)]
-    steps = zip(*(trajectory(motion, region, spacing) for motion in motions), strict=True)
+    steps = zip(*(trajectory(motion, region, spacing) for motion in motions.unbind(dim=1)), strict=True)
     for step, displacements in enumerate(islice(steps, leads[-1] + ages - 1), start=1):
         for past, displacement in zip(recent, displacements, strict=True):
             past.append(displacement)
         if step - ages + 1 not in leads:
             continue
+        height, width = region.height, region.width
         whole = Carried(
-            context.new_empty(1, 1, 2, region.height, region.width),
-            context.new_empty(1, 1, region.height, region.width, dtype=torch.bool),
-            context.new_empty(1, 1, 4 * ages - 2, region.height // stride, region.width // stride),
+            context.new_empty(windows, 1, 2, height, width),
+            context.new_empty(windows, 1, height, width, dtype=torch.bool),
+            context.new_empty(windows, 1, 4 * ages - 2, height // stride, width // stride),
         )
-        for blocks in squares(region.height // stride, region.width // stride, CACHED // stride):
+        for blocks in squares(height // stride, width // stride, CACHED // stride):
             rows, columns = pixels = in_pixels(blocks, stride)
             paths = [[displacement[..., rows, columns] for displacement in past] for past in recent]
             part = _carried(frames, seen, paths, stride, region.part(*pixels))
@@ -91,23 +92,21 @@ def _carried(
     """The context at one lead time and in a region.
 
     Args:
-        frames: ``(t_in, 1, 1, H, W)`` in network units above dry, the latest first.
-        seen: ``(1, 1, H, W)``, 1 where all of them are observed, else 0.
-        displacements: along each motion, of each frame: ``(1, 2, h, w)``, see `trajectory`.
+        frames: ``(t_in, b, 1, H, W)`` in network units above dry, the latest first.
+        seen: ``(b, 1, H, W)``, 1 where all of them are observed, else 0.
+        displacements: along each motion, of each frame: ``(b, 2, h, w)``, see `trajectory`.
         stride: pixels of a block's side.
         region: of the domain.
     """
     tracked, second = (
-        torch.cat([carry(*each, region) for each in zip(frames, past, strict=True)])[:, 0]
+        torch.cat([carry(*each, region) for each in zip(frames, past, strict=True)], dim=1)
         for past in displacements
     )
     # Unobserved as soon as one of the four pixels is that linear interpolation takes.
     observed = (carry(seen, displacements[0][0], region) > _WHOLE) & (region.of(seen) > 0.0)
-    extrapolated = tracked[0] * observed[0, 0]
-    compared = [(there, extrapolated) for there in (*tracked[1:], second[0])]
-    compared += [(there, second[0]) for there in second[1:]]
-    history = torch.stack(
-        [part for there, with_what in compared for part in (there, (there - with_what).abs())]
-    )
-    pair = torch.stack([extrapolated, second[0] * observed[0, 0]])
-    return Carried(pair[None, None], observed, F.avg_pool2d(history, stride)[None, None])
+    extrapolated = tracked[:, :1] * observed
+    there = torch.cat([tracked[:, 1:], second], dim=1)
+    compared = torch.cat([extrapolated.expand_as(tracked), second[:, :1].expand_as(second[:, 1:])], dim=1)
+    history = torch.stack([there, (there - compared).abs()], dim=2).flatten(1, 2)
+    pair = torch.cat([extrapolated, second[:, :1] * observed], dim=1)
+    return Carried(pair[:, None], observed, F.avg_pool2d(history, stride)[:, None])

@@ -111,7 +111,7 @@ class StormNoise:
         origins = torch.empty(
             len(self.carried), len(self.squares), _SIDE**2, dtype=torch.int32, device=self.device
         )
-        steps = trajectory(motion, Region.whole(height, width), SPACING)
+        steps = trajectory(motion[None], Region.whole(height, width), SPACING)
         for origin, carried, displacement in zip(origins, self.carried, steps, strict=False):
             for number in carried:
                 there = self.squares[number]

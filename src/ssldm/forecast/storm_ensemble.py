@@ -82,7 +82,7 @@ class StormEnsemble:
         self.squares: list[list[_Square]] = []
         self.steps: list[list[Step]] = []
         reached = []
-        for lead, carried in enumerate(carried_frames(known, motion, range(1, frames + 1), model.stride)):
+        for lead, carried in enumerate(carried_frames(known[None], motion[None], range(1, frames + 1), model.stride)):
             expected = model.expected(carried, torch.tensor([lead], device=device))
             within = _within_reach(model, carried, lead + 2)
             reached.append(within.cpu())

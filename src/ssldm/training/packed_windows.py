@@ -25,16 +25,16 @@ _SMOOTHING, _SMOOTHINGS = 2.0, 6
 
 
 @dataclass(frozen=True)
-class PackedWindow:
-    """A window, and what lies around it.
+class PackedBatch:
+    """Windows, and what lies around them.
 
     Attributes:
-        context: ``(t_in, H, W)`` in mm/h, NaN unobserved, with a margin around the window.
-        motions: ``(2, 2, H', W')`` in pixels a frame, x then y, of two estimates.
+        context: ``(b, t_in, H, W)`` in mm/h, NaN unobserved, with a margin around the windows.
+        motions: ``(b, 2, 2, H', W')`` in pixels a frame, x then y, of two estimates.
         spacing: pixels between the places of the motions.
-        region: the window in what lies around it.
-        observed: ``(t_out, s, s)`` in mm/h, NaN where unobserved or where there is no such frame.
-        product: number of its product.
+        region: the windows in what lies around them.
+        observed: ``(b, t_out, s, s)`` in mm/h, NaN where unobserved or where there is no such frame.
+        product: numbers of their products, ``(b,)``.
     """
 
     context: Tensor
@@ -42,7 +42,7 @@ class PackedWindow:
     spacing: int
     region: Region
     observed: Tensor
-    product: int
+    product: Tensor
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ class PackedWindows:
             raise ObservationError(
                 f"expected windows of {size}×{size} pixels of {', '.join(sorted(products))}, found none"
             )
+        self.spacing = min(each.spacing for each in self.scaled)
         self.probability = self._probability()
 
     def _probability(self) -> NDArray[np.float64]:
@@ -125,31 +126,42 @@ class PackedWindows:
         share = np.asarray(weight) / np.bincount(group, weight)[group]
         return np.asarray(share / share.sum())
 
-    def draw(self, rng: np.random.Generator) -> PackedWindow:
-        """One window, drawn from the generator."""
+    def draw(self, rng: np.random.Generator, count: int) -> PackedBatch:
+        """Some windows, drawn from the generator."""
+        drawn = [self._draw(rng) for _ in range(count)]
+        context, motions, observed = (torch.stack(parts) for parts in list(zip(*drawn, strict=True))[:3])
+        product = torch.tensor([product for *_, product in drawn], device=context.device)
+        side = context.shape[-1]
+        region = Region((side, side), _MARGIN, _MARGIN, self.size, self.size)
+        return PackedBatch(context, motions, self.spacing, region, observed, product)
+
+    def _draw(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Context, motions, what was observed, and the number of the product of one window."""
         number, opening = self.openings[rng.choice(len(self.openings), p=self.probability)]
         each, size = self.scaled[number], self.size
         times = each.times(opening, self.context + self.lead)
         row, column = self._place(each, times, rng)
-        height, width = each.codes.shape[-2:]
-        # What lies around begins where motion is known.
-        top, left = (max(first - _MARGIN, 0) // each.spacing * each.spacing for first in (row, column))
-        rows, columns = (
-            slice(top, min(row + size + _MARGIN, height)),
-            slice(left, min(column + size + _MARGIN, width)),
-        )
-        context = self.rates[each.codes[times[: self.context], rows, columns].long()]
+        around = _around(each.codes[times[: self.context]], row, column, size)
         after = each.codes[times[self.context :], row : row + size, column : column + size]
-        observed = F.pad(
-            self.rates[after.long()], (0, 0, 0, 0, 0, self.lead - len(after)), value=float("nan")
+        lacking = (0, 0, 0, 0, 0, self.lead - len(after))
+        observed = F.pad(self.rates[after.long()], lacking, value=float("nan"))
+        motions = self._motions(each, opening, row, column)
+        return self.rates[around.long()], motions, observed, self.products.index(each.series.product)
+
+    def _motions(self, each: _Scaled, opening: int, row: int, column: int) -> Tensor:
+        """Both motions around a window, linear between their places; beyond the domain as at its edge."""
+        side = self.size + 2 * _MARGIN
+        motion = each.motions[opening]
+        rows, columns = (
+            torch.arange(first - _MARGIN, first + side - _MARGIN + 1, self.spacing, device=motion.device)
+            for first in (row, column)
         )
-        places = (
-            slice(part.start // each.spacing, -(-part.stop // each.spacing) + 1) for part in (rows, columns)
-        )
-        motions = each.motions[opening][:, :, *places]
-        region = Region((context.shape[-2], context.shape[-1]), row - top, column - left, size, size)
-        product = self.products.index(each.series.product)
-        return PackedWindow(context, motions, each.spacing, region, observed, product)
+        height, width = each.codes.shape[-2:]
+        y, x = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+        scale_y, scale_x = (2.0 / max(each.spacing * (count - 1), 1) for count in motion.shape[-2:])
+        grid = torch.stack(torch.meshgrid(x * scale_x - 1.0, y * scale_y - 1.0, indexing="xy"), dim=-1)
+        sampled = F.grid_sample(motion.flatten(0, 1)[None], grid[None], align_corners=True, padding_mode="border")
+        return sampled[0].unflatten(0, motion.shape[:2])
 
     def _place(self, each: _Scaled, times: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
         """Where a window lies: drawn by its wet share, then moved by half a block at most."""
@@ -163,6 +175,17 @@ class PackedWindows:
             for first, length in zip(moved, each.codes.shape[-2:], strict=True)
         )
         return row, column
+
+
+def _around(codes: Tensor, row: int, column: int, size: int) -> Tensor:
+    """Codes ``(t, h, w)`` in a window and the margin around it, unobserved outside the domain."""
+    rows, columns = (slice(max(first - _MARGIN, 0), first + size + _MARGIN) for first in (row, column))
+    lacking = [
+        max(missing, 0)
+        for first, length in ((column, codes.shape[-1]), (row, codes.shape[-2]))
+        for missing in (_MARGIN - first, first + size + _MARGIN - length)
+    ]
+    return F.pad(codes[:, rows, columns], lacking, value=UNOBSERVED)
 
 
 def _scaled(series: PackedSeries, factor: int, device: torch.device) -> _Scaled:

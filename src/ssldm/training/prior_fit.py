@@ -17,7 +17,7 @@ from ssldm.model.storm_model import StormModel
 from ssldm.training.autoencoder_weights import MODEL
 from ssldm.training.optimisation import ExportWeights, fit
 from ssldm.training.packed_series import PackedSeries
-from ssldm.training.packed_windows import PackedWindow, PackedWindows
+from ssldm.training.packed_windows import PackedWindows
 from ssldm.training.prior_module import PriorModule
 from ssldm.training.prior_preset import PriorTraining
 
@@ -114,7 +114,10 @@ def measure_latents(model: StormModel, windows: PackedWindows, seed: int, count:
         ObservationError: all of them are dry.
     """
     rng = np.random.default_rng((seed, 0))
-    frames = torch.cat([_some_frames(windows.draw(rng)) for _ in range(count)]).nan_to_num(nan=0.0)
+    drawn = windows.draw(rng, count)
+    last = drawn.region.of(drawn.context[:, -1:])
+    frames = torch.cat([last, drawn.observed], dim=1)[:, ::_MEASURED_EVERY].flatten(0, 1)
+    frames = frames[frames.isfinite().flatten(1).any(dim=1)].nan_to_num(nan=0.0)
     device = model.latent_std.device
     network = model.config.scaling.to_network(frames)[:, None]
     latents = torch.cat(
@@ -125,14 +128,6 @@ def measure_latents(model: StormModel, windows: PackedWindows, seed: int, count:
         raise ObservationError(
             "expected rain in the windows to train on, found none in those that were drawn"
         )
-
-
-def _some_frames(window: PackedWindow) -> Tensor:
-    """Every few frames ``(t, s, s)`` of a window that there are, from the last of the context on."""
-    region = window.region
-    rows, columns = (slice(first, first + window.observed.shape[-1]) for first in (region.row, region.column))
-    frames = torch.cat([window.context[-1:, rows, columns], window.observed])[::_MEASURED_EVERY]
-    return frames[frames.isfinite().flatten(1).any(dim=1)]
 
 
 def fit_prior(

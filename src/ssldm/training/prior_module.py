@@ -86,31 +86,29 @@ class PriorModule(lightning.LightningModule):
         self, windows: PackedWindows, leads: Sequence[int], rng: np.random.Generator, *, augmented: bool
     ) -> Batch:
         """Windows drawn from the generator; augmented, by a symmetry and of weaker or stronger rain."""
-        model, examples, products = self.model, [], []
-        for _ in range(self.config.optimisation.batch_size):
-            window = windows.draw(rng)
-            products.append(window.product)
-            factor = float(np.exp(rng.normal(0.0, self.config.intensity))) if augmented else 1.0
-            symmetry = int(rng.integers(8)) if augmented else 0
-            context = model.above_dry(remove_speckle(window.context * factor))
-            steps = [lead + 1 for lead in leads]
-            carried = carry_context(
-                context, window.motions, steps, model.stride, window.region, window.spacing
-            )
-            fields = (
-                carried.extrapolated,
-                carried.observed,
-                carried.history,
-                factor * window.observed[None, leads],
-            )
-            examples.append([turned(field, symmetry) for field in fields])
-        extrapolated, known, history, observed = (torch.cat(parts) for parts in zip(*examples, strict=True))
-        product = torch.tensor(products, device=observed.device)
+        model, count = self.model, self.config.optimisation.batch_size
+        drawn = windows.draw(rng, count)
+        factors, symmetries = np.ones(count, np.float32), np.zeros(count, int)
+        if augmented:
+            factors = np.exp(rng.normal(0.0, self.config.intensity, count)).astype(np.float32)
+            symmetries = rng.integers(8, size=count)
+        factor = torch.from_numpy(factors).to(drawn.context.device)[:, None, None, None]
+        context = model.above_dry(remove_speckle(drawn.context * factor))
+        steps = [lead + 1 for lead in leads]
+        carried = carry_context(context, drawn.motions, steps, model.stride, drawn.region, drawn.spacing)
+
+        def as_drawn(fields: Tensor) -> Tensor:
+            return torch.stack([turned(field, n) for field, n in zip(fields, symmetries.tolist(), strict=True)])
+
+        extrapolated, known, history = (
+            as_drawn(fields) for fields in (carried.extrapolated, carried.observed, carried.history)
+        )
+        observed = as_drawn(factor * drawn.observed[:, leads])
         return Batch(
             Carried(extrapolated, known, history),
             observed.nan_to_num(nan=0.0),
             known & observed.isfinite(),
-            product,
+            drawn.product,
         )
 
     def _members(self, batch: Batch, leads: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
