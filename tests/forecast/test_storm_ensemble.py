@@ -168,7 +168,7 @@ def test_beyond_the_reach_of_rain_members_are_dry_without_being_computed(far: np
         model.prior.log_deviation.fill_(0.0)  # rain anywhere, were there noise
     still = np.zeros((2, 2, 14, 39), np.float32)
     ensemble = StormEnsemble(model, far, 2, still)
-    assert [len(squares) for squares in ensemble.squares] == [1, 1]  # of three each
+    assert [len(squares) for squares in ensemble.outlook.squares] == [1, 1]  # of three each
     assert 0 < len(ensemble.noise.parts) < 8
     members = ensemble.pair(0, seed=0)
     # At lead frame n rain may have come 8 (n + 1) pixels, in whole blocks.
@@ -182,7 +182,7 @@ def test_beyond_the_reach_of_rain_members_are_dry_without_being_computed(far: np
 def test_the_reach_changes_nothing_within_it(far: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     model, still = storm_model(), np.zeros((2, 2, 14, 39), np.float32)
     found = StormEnsemble(model, far, 2, still).pair(0, seed=0)
-    monkeypatch.setattr("ssldm.forecast.storm_ensemble._REACH", 400)
+    monkeypatch.setattr("ssldm.forecast.outlook._REACH", 400)
     whole = StormEnsemble(model, far, 2, still).pair(0, seed=0)
     near = np.s_[:, :, 64:136, 24:96]
     np.testing.assert_allclose(found[near], whole[near], atol=1e-4)

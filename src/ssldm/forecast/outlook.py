@@ -1,0 +1,114 @@
+"""What is expected at every lead time, kept in squares where rain may come: elsewhere members stay dry."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssldm.forecast.tiling import in_pixels, squares
+from ssldm.model.carried import Carried
+from ssldm.model.prior import Expectation
+from ssldm.model.storm_model import StormModel
+
+# Pixels a step that rain may be from the extrapolated, for one step more than it is ahead
+# (docs/research/reach.md).
+_REACH = 8
+# Side in pixels of the squares that are computed one after the other, or not at all.
+_SIDE = 256
+
+
+@dataclass(frozen=True)
+class _Square:
+    """Where it may rain at a lead time.
+
+    Attributes:
+        place: rows and columns.
+        mean: ``(h, w)`` in network units above dry, -inf where it stays dry.
+        log_deviation: ``(1, k, h' + 2, w' + 2)`` of its blocks and those around it.
+    """
+
+    place: tuple[slice, slice]
+    mean: Tensor
+    log_deviation: Tensor
+
+
+class Outlook:
+    """Means and deviations of a forecast, and the members that noise makes of them.
+
+    Args:
+        model: that they are of.
+        size: height and width of what is forecast, in pixels.
+        blocks: rows and columns of the blocks that it lies in.
+        frames: number of lead times.
+
+    Attributes:
+        reached: of each lead time that was added, the blocks ``(h', w')`` where it may rain, on the host.
+    """
+
+    def __init__(self, model: StormModel, size: tuple[int, int], blocks: tuple[int, int], frames: int) -> None:
+        self.model, self.size = model, size
+        self.reached: list[Tensor] = []
+        self.squares: list[list[_Square]] = []
+        self.pieces = squares(*blocks, _SIDE // model.stride)
+        # In one piece each: many small ones that stay would keep the allocator from giving back what lies
+        # between. Memory that is never written to, of means where it stays dry, is never taken.
+        device, bands = model.latent_std.device, model.config.noise.bands
+        self.observed = torch.empty(frames, *size, dtype=torch.bool, device=device)
+        self.means = torch.empty(frames, len(self.pieces), _SIDE, _SIDE, device=device)
+        self.log_deviation = torch.empty(frames, 1, bands, *(n + 2 for n in blocks), device=device)
+
+    def __len__(self) -> int:
+        return len(self.squares)
+
+    def add(self, carried: Carried, expected: Expectation) -> None:
+        """What is expected at the next lead time, of the context carried to it."""
+        lead, stride = len(self), self.model.stride
+        within = _within_reach(self.model, carried, lead + 2)
+        self.reached.append(within.cpu())
+        self.observed[lead] = self.inside(carried.observed[0, 0])
+        self.log_deviation[lead] = F.pad(expected.log_deviation[0], (1, 1, 1, 1), mode="replicate")
+        dry = ~within.repeat_interleave(stride, dim=0).repeat_interleave(stride, dim=1)
+        mean = self.inside(self.model.decode(expected.waves)[0, 0].masked_fill(dry, -torch.inf))
+        wet = [number for number, piece in enumerate(self.pieces) if self.reached[lead][piece].any()]
+        self.squares.append([self._square(lead, number, mean) for number in wet])
+
+    def _square(self, lead: int, number: int, mean: Tensor) -> _Square:
+        """A piece of what is expected, the mean ``(h, w)`` copied to where it is kept."""
+        blocks = self.pieces[number]
+        place = in_pixels(blocks, self.model.stride)
+        here = mean[place]
+        kept = self.means[lead, number, : here.shape[0], : here.shape[1]].copy_(here)
+        rows, columns = (slice(part.start, part.stop + 2) for part in blocks)
+        return _Square(place, kept, self.log_deviation[lead][..., rows, columns])
+
+    def write_pair(self, lead: int, noise: Tensor, members: Tensor) -> None:
+        """Two members of opposite noise ``(k, H, W)`` to ``(2, h, w)`` in mm/h, NaN where not forecast."""
+        members[:] = torch.where(self.observed[lead], 0.0, torch.nan)
+        for square in self.squares[lead]:
+            apart = self._apart(square, noise)
+            pair = torch.stack([square.mean + apart, square.mean - apart])
+            members[:, *square.place] += self.model.to_rate(pair)
+
+    def _apart(self, square: _Square, noise: Tensor) -> Tensor:
+        """What a member has above the mean ``(h, w)`` of a square."""
+        rows, columns = square.mean.shape
+        stride = self.model.stride
+        deviation = self.model.deviation(square.log_deviation[None])[0, 0]
+        deviation = deviation[:, stride : stride + rows, stride : stride + columns]
+        return (deviation * noise[:, *square.place][:, :rows, :columns]).sum(dim=0)
+
+    def inside(self, frames: Tensor) -> Tensor:
+        """Frames ``(..., H, W)`` of whole blocks without what is around what is forecast."""
+        return frames[..., : self.size[0], : self.size[1]]
+
+
+def _within_reach(model: StormModel, carried: Carried, steps: int) -> Tensor:
+    """Blocks ``(h', w')`` with anything observed that rain may come to, so many steps from extrapolated."""
+    stride = model.stride
+    rain = model.above_dry(carried.extrapolated.new_tensor(model.config.scaling.dry_below))
+    wet = F.max_pool2d((carried.extrapolated[0] > rain).float().amax(dim=1), stride)
+    blocks = -(-_REACH * steps // stride)
+    for kernel, padding in (((2 * blocks + 1, 1), (blocks, 0)), ((1, 2 * blocks + 1), (0, blocks))):
+        wet = F.max_pool2d(wet, kernel, stride=1, padding=padding)
+    return (wet[0] > 0.0) & (carried.coverage[0, 0, 0] > 0.0)
