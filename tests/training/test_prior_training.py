@@ -89,7 +89,9 @@ def test_windows_are_cut_with_what_lies_around_them(pack: Path, storms: list[xr.
     windows = windows_of(series, {"smooth"})
     drawn = windows.draw(np.random.default_rng(0), 12)
     assert drawn.observed.shape == (12, 8, 64, 64)
-    truth = np.pad(rates_of_codes()[to_codes(storms[0].values)], ((0, 0), (150, 150), (150, 150)), constant_values=np.nan)
+    truth = np.pad(
+        rates_of_codes()[to_codes(storms[0].values)], ((0, 0), (150, 150), (150, 150)), constant_values=np.nan
+    )
     row, column, side = drawn.region.row, drawn.region.column, drawn.context.shape[-1]
     found = set()
     for context, observed in zip(drawn.context.numpy(), drawn.observed.numpy(), strict=True):
@@ -127,7 +129,10 @@ def test_the_motion_around_a_window_is_that_of_its_place(pack: Path) -> None:
 
 def test_the_window_of_a_domain_sees_what_the_domain_shows(pack: Path) -> None:
     """Carrying the context for a window is carrying it for all, and cutting the window out."""
-    model, drawn = tiny_storm_model(), windows_of(read_pack(pack), {"smooth"}).draw(np.random.default_rng(1), 3)
+    model, drawn = (
+        tiny_storm_model(),
+        windows_of(read_pack(pack), {"smooth"}).draw(np.random.default_rng(1), 3),
+    )
     context, region = model.above_dry(drawn.context), drawn.region
     part = carry_context(context, drawn.motions, [1, 4], 8, region, drawn.spacing)
     for number in range(3):

@@ -46,7 +46,9 @@ class Outlook:
         reached: of each lead time that was added, the blocks ``(h', w')`` where it may rain, on the host.
     """
 
-    def __init__(self, model: StormModel, size: tuple[int, int], blocks: tuple[int, int], frames: int) -> None:
+    def __init__(
+        self, model: StormModel, size: tuple[int, int], blocks: tuple[int, int], frames: int
+    ) -> None:
         self.model, self.size = model, size
         self.reached: list[Tensor] = []
         self.squares: list[list[_Square]] = []

@@ -98,7 +98,9 @@ class PriorModule(lightning.LightningModule):
         carried = carry_context(context, drawn.motions, steps, model.stride, drawn.region, drawn.spacing)
 
         def as_drawn(fields: Tensor) -> Tensor:
-            return torch.stack([turned(field, n) for field, n in zip(fields, symmetries.tolist(), strict=True)])
+            return torch.stack(
+                [turned(field, n) for field, n in zip(fields, symmetries.tolist(), strict=True)]
+            )
 
         extrapolated, known, history = (
             as_drawn(fields) for fields in (carried.extrapolated, carried.observed, carried.history)
