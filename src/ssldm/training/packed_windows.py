@@ -160,10 +160,11 @@ class PackedWindows:
         y, x = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
         scale_y, scale_x = (2.0 / max(each.spacing * (count - 1), 1) for count in motion.shape[-2:])
         grid = torch.stack(torch.meshgrid(x * scale_x - 1.0, y * scale_y - 1.0, indexing="xy"), dim=-1)
-        sampled: Tensor = F.grid_sample(
+        sampled = F.grid_sample(
             motion.flatten(0, 1)[None], grid[None], align_corners=True, padding_mode="border"
         )[0]
-        return sampled.unflatten(0, motion.shape[:2])
+        both: Tensor = sampled.unflatten(0, motion.shape[:2])
+        return both
 
     def _place(self, each: _Scaled, times: Sequence[int], rng: np.random.Generator) -> tuple[int, int]:
         """Where a window lies: drawn by its wet share, then moved by half a block at most."""

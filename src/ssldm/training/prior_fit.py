@@ -8,7 +8,6 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ssldm.errors import ConfigurationError, ObservationError
