@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssldm.forecast.advection import Region, sample_at
 from ssldm.forecast.tiling import in_pixels, squares
 from ssldm.model.carried import Carried
+from ssldm.model.drift import MOST, drifted
 from ssldm.model.prior import Expectation
 from ssldm.model.storm_model import StormModel
 
@@ -24,12 +26,12 @@ class _Square:
 
     Attributes:
         place: rows and columns.
-        mean: ``(h, w)`` in network units above dry, -inf where it stays dry.
+        near: ``(h, w)``, 1 within reach of rain, 0 where it stays dry.
         log_deviation: ``(1, k, h' + 2, w' + 2)`` of its blocks and those around it.
     """
 
     place: tuple[slice, slice]
-    mean: Tensor
+    near: Tensor
     log_deviation: Tensor
 
 
@@ -57,8 +59,9 @@ class Outlook:
         # between. Memory that is never written to, of means where it stays dry, is never taken.
         device, bands = model.latent_std.device, model.config.noise.bands
         self.observed = torch.empty(frames, *size, dtype=torch.bool, device=device)
-        self.means = torch.empty(frames, len(self.pieces), _SIDE, _SIDE, device=device)
+        self.means = torch.zeros(frames, *size, device=device)
         self.log_deviation = torch.empty(frames, 1, bands, *(n + 2 for n in blocks), device=device)
+        self.drift = model.prior.drift.exp().tolist()
 
     def __len__(self) -> int:
         return len(self.squares)
@@ -70,31 +73,46 @@ class Outlook:
         self.reached.append(within.cpu())
         self.observed[lead] = self.inside(carried.observed[0, 0])
         self.log_deviation[lead] = F.pad(expected.log_deviation[0], (1, 1, 1, 1), mode="replicate")
-        dry = ~within.repeat_interleave(stride, dim=0).repeat_interleave(stride, dim=1)
-        mean = self.inside(self.model.decode(expected.waves)[0, 0].masked_fill(dry, -torch.inf))
+        near = self.inside(within.repeat_interleave(stride, dim=0).repeat_interleave(stride, dim=1))
+        mean = self.inside(self.model.decode(expected.waves)[0, 0]) * (near & self.observed[lead])
         wet = [number for number, piece in enumerate(self.pieces) if self.reached[lead][piece].any()]
-        self.squares.append([self._square(lead, number, mean) for number in wet])
+        self.squares.append([self._square(lead, number, mean, near) for number in wet])
 
-    def _square(self, lead: int, number: int, mean: Tensor) -> _Square:
-        """A piece of what is expected, the mean ``(h, w)`` copied to where it is kept."""
+    def _square(self, lead: int, number: int, mean: Tensor, near: Tensor) -> _Square:
+        """A piece of what is expected, the mean copied to where it is kept."""
         blocks = self.pieces[number]
         place = in_pixels(blocks, self.model.stride)
-        here = mean[place]
-        kept = self.means[lead, number, : here.shape[0], : here.shape[1]].copy_(here)
+        self.means[lead, *place] = mean[place]
         rows, columns = (slice(part.start, part.stop + 2) for part in blocks)
-        return _Square(place, kept, self.log_deviation[lead][..., rows, columns])
+        return _Square(place, near[place].clone(), self.log_deviation[lead][..., rows, columns])
 
-    def write_pair(self, lead: int, noise: Tensor, members: Tensor) -> None:
-        """Two members of opposite noise ``(k, H, W)`` to ``(2, h, w)`` in mm/h, NaN where not forecast."""
+    def write_pair(self, lead: int, noise: Tensor, directions: Tensor, members: Tensor) -> None:
+        """Two members of opposite noise ``(k, H, W)`` and drift to ``(2, h, w)`` in mm/h, NaN where not forecast."""
         members[:] = torch.where(self.observed[lead], 0.0, torch.nan)
         for square in self.squares[lead]:
             apart = self._apart(square, noise)
-            pair = torch.stack([square.mean + apart, square.mean - apart])
-            members[:, *square.place] += self.model.to_rate(pair)
+            mean = self._drifted(lead, square, directions)
+            pair = torch.stack([mean[0] + apart, mean[1] - apart])
+            members[:, *square.place] += self.model.to_rate(pair) * square.near
+
+    def _drifted(self, lead: int, square: _Square, directions: Tensor) -> Tensor:
+        """The mean ``(2, h, w)`` of a square, from here and there."""
+        rows, columns = square.place
+        rows, columns = slice(rows.start, min(rows.stop, self.size[0])), slice(columns.start, min(columns.stop, self.size[1]))
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        edge = int(MOST * self.drift[lead]) + 2
+        top, left = max(rows.start - edge, 0), max(columns.start - edge, 0)
+        around = slice(top, rows.stop + edge), slice(left, columns.stop + edge)
+        mean, known = self.means[lead][around], self.observed[lead][around].float()
+        here = Region(self.size, rows.start, columns.start, height, width)
+        way = sample_at(directions, directions.new_zeros(1, 2, height, width), here, self.model.config.drift.spacing)
+        way = self.drift[lead] * torch.cat([way, -way])
+        region = Region(tuple(mean.shape), rows.start - top, columns.start - left, height, width)
+        return drifted(mean.expand(2, -1, -1), known.expand(2, -1, -1), way, region)
 
     def _apart(self, square: _Square, noise: Tensor) -> Tensor:
         """What a member has above the mean ``(h, w)`` of a square."""
-        rows, columns = square.mean.shape
+        rows, columns = square.near.shape
         stride = self.model.stride
         deviation = self.model.deviation(square.log_deviation[None])[0, 0]
         deviation = deviation[:, stride : stride + rows, stride : stride + columns]

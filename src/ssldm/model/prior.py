@@ -81,6 +81,7 @@ class Prior(nn.Module):
         self.slope = nn.Parameter(slope)
         self.offset = nn.Parameter(torch.zeros(frames, channels))
         self.log_deviation = nn.Parameter(torch.full((frames, bands), _START))
+        self.drift = nn.Parameter(torch.log(0.8 * torch.arange(1.0, frames + 1)))
         broad = 2 + history
         entering = 2 * channels + 1 + history + broad * len(config.network_reaches)
         self.network = PriorNetwork(config.width, entering, 2 * channels + bands, frames)

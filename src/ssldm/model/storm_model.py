@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from ssldm.model.block_autoencoder import BlockAutoencoderConfig
 from ssldm.model.carried import Carried
+from ssldm.model.drift import DriftConfig
 from ssldm.model.prior import Expectation, Prior, PriorConfig
 from ssldm.model.scaling import IntensityScaling
 from ssldm.model.storm_noise import StormNoiseConfig
@@ -26,6 +27,7 @@ class StormConfig(TrainedFor):
     autoencoder: BlockAutoencoderConfig
     prior: PriorConfig = PriorConfig()
     noise: StormNoiseConfig = StormNoiseConfig()
+    drift: DriftConfig = DriftConfig()
     remove_speckle: bool = True
     postprocess: tuple[PostprocessStep, ...] = ()
 

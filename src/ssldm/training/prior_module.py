@@ -13,6 +13,8 @@ from torch import Tensor
 from ssldm.forecast.condition import carry_context
 from ssldm.forecast.speckle import remove_speckle
 from ssldm.model.carried import Carried
+from ssldm.model.drift import drift_directions, drifted
+from ssldm.forecast.advection import Region, sample_at
 from ssldm.model.storm_model import StormModel
 from ssldm.model.storm_noise import filtered, storm_filters
 from ssldm.training.optimisation import configure_optimiser
@@ -120,7 +122,21 @@ class PriorModule(lightning.LightningModule):
         filters = storm_filters(carried.extrapolated[:, :, 0], model.config.noise)[:, None]
         white = torch.randn((count, *batch.valid.shape), generator=generator, device=batch.valid.device)
         noise = filtered(white[:, :, :, None], filters)
-        return model.decode(expected.waves) + (model.deviation(expected.log_deviation) * noise).sum(dim=3)
+        mean = self._drifted(model.decode(expected.waves), carried.observed, leads, count, generator)
+        return mean + (model.deviation(expected.log_deviation) * noise).sum(dim=3)
+
+    def _drifted(self, mean, known, leads, count, generator):
+        config, side = self.model.config.drift, mean.shape[-1]
+        windows, frames = mean.shape[:2]
+        edge = 48
+        region = Region((side + 2 * edge,) * 2, edge, edge, side, side)
+        v = drift_directions(count * windows, side, side, config, generator)
+        v = sample_at(v, v.new_zeros(len(v), 2, side, side), Region.whole(side, side), config.spacing)
+        scale = self.model.prior.drift[list(leads)].exp()
+        d = scale[:, None, None, None] * v[:, None]
+        pad = lambda x: F.pad(x.flatten(0, 1)[None].float(), (edge,) * 4, mode="reflect")[0].unflatten(0, x.shape[:2])
+        mean, known = (pad(x)[None].expand(count, *x.shape[:2], -1, -1).flatten(0, 2) for x in (mean, known))
+        return drifted(mean, known, d.flatten(0, 1), region).unflatten(0, (count, windows, frames))
 
     def training_step(self, *_: Any) -> Tensor:
         """See `loss_at`."""
