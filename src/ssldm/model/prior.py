@@ -31,7 +31,7 @@ _LEAST_SHARE = 0.05
 # ln σ - ln A starts as the first, and the network changes it by no more than the second.
 _START, _BOUND = -2.5, 3.0
 # Rain around, in deviations of the first wave: half of an envelope, and what counts as none.
-_HALF, _LEAST = 0.25, 0.01
+_HALF, _LEAST = 0.25, 0.05
 
 
 class PriorConfig(Config):
@@ -105,9 +105,8 @@ class Prior(nn.Module):
         out = self.network(entering.flatten(0, 1), numbers).float().unflatten(0, size)
         bands = self.log_deviation.shape[-1]
         slope, offset, log = out.split([self.channels, self.channels, bands], dim=2)
-        envelope = _envelopes(mean[:, :, :1], coverage, bands)
-        offset = envelope[:, :, :1] * (_per_pixel(self.offset[leads]) + offset)
-        log = envelope.log() + _per_pixel(self.log_deviation[leads]) + _BOUND * torch.tanh(log / _BOUND)
+        offset = _around(mean[:, :, :1], coverage) * (_per_pixel(self.offset[leads]) + offset)
+        log = _variability(mean, coverage, bands).log() + _per_pixel(self.log_deviation[leads]) + _BOUND * torch.tanh(log / _BOUND)
         return Expectation(coverage * (regression + slope * mean + offset), log)
 
     def _entering(self, waves: Tensor, mean: Tensor, coverage: Tensor, history: Tensor) -> Tensor:
@@ -119,11 +118,20 @@ class Prior(nn.Module):
         return torch.cat([waves.flatten(2, 3), coverage, history, *means], dim=2)
 
 
-def _envelopes(first: Tensor, coverage: Tensor, bands: int) -> Tensor:
-    """Whether rain is around, 0 to 1, over twice as far from band to band, ``(b, t, k, h, w)``."""
-    square = first.square()
-    around = [_covered_mean(square, coverage, 2.0**band) for band in range(bands)]
-    strength = (torch.cat(around, dim=2) + _LEAST**2).sqrt()
+def _variability(mean: Tensor, coverage: Tensor, bands: int) -> Tensor:
+    """Deviation of the extrapolated rain around, band by band, ``(b, t, k, h, w)``."""
+    first, detail = mean[:, :, :1], mean[:, :, 1:].square().mean(dim=2, keepdim=True)
+    fine = _covered_mean(detail, coverage, 4.0)
+    near = _covered_mean(first, coverage, 2.0)
+    middle = _covered_mean((first - near).square(), coverage, 8.0)
+    coarse = _covered_mean(near.square(), coverage, 8.0) - _covered_mean(near, coverage, 8.0).square()
+    power = torch.cat([fine] * (bands - 2) + [middle, coarse.clamp_min(0.0)], dim=2)
+    return (power + _LEAST**2).sqrt()
+
+
+def _around(first: Tensor, coverage: Tensor) -> Tensor:
+    """Whether rain is around, 0 to 1, ``(b, t, 1, h, w)``."""
+    strength = (_covered_mean(first.square(), coverage, 1.0) + 0.01**2).sqrt()
     return strength / (strength + _HALF)
 
 
