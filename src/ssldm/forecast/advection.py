@@ -40,9 +40,30 @@ class Region:
         return Region((height, width), 0, 0, height, width)
 
     def part(self, rows: slice, columns: slice) -> "Region":
-        """Some of its rows and columns."""
+        """Some of its rows and columns; those beyond it are left out."""
         row, column = self.row + rows.start, self.column + columns.start
-        return Region(self.domain, row, column, rows.stop - rows.start, columns.stop - columns.start)
+        height, width = (
+            min(rows.stop, self.height) - rows.start,
+            min(columns.stop, self.width) - columns.start,
+        )
+        return Region(self.domain, row, column, height, width)
+
+    def wider(self, edge: int) -> "Region":
+        """With so many pixels around it, as far as the domain goes."""
+        row, column = max(self.row - edge, 0), max(self.column - edge, 0)
+        bottom = min(self.row + self.height + edge, self.domain[0])
+        right = min(self.column + self.width + edge, self.domain[1])
+        return Region(self.domain, row, column, bottom - row, right - column)
+
+    def within(self, other: "Region") -> "Region":
+        """The same pixels as a region of another one."""
+        return Region(
+            (other.height, other.width),
+            self.row - other.row,
+            self.column - other.column,
+            self.height,
+            self.width,
+        )
 
     def of(self, field: Tensor) -> Tensor:
         """The region of a field ``(..., H, W)`` of the domain."""

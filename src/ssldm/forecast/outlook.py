@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssldm.forecast.advection import Region, sample_at
+from ssldm.forecast.advection import Region
+from ssldm.forecast.displacement import Displacements, displaced
 from ssldm.forecast.tiling import in_pixels, squares
 from ssldm.model.carried import Carried
-from ssldm.model.drift import MOST, drifted
 from ssldm.model.prior import Expectation
 from ssldm.model.storm_model import StormModel
 
@@ -25,18 +25,18 @@ class _Square:
     """Where it may rain at a lead time.
 
     Attributes:
-        place: rows and columns.
-        near: ``(h, w)``, 1 within reach of rain, 0 where it stays dry.
+        region: of what is forecast.
+        near: ``(h, w)``, whether within reach of rain: elsewhere it stays dry.
         log_deviation: ``(1, k, h' + 2, w' + 2)`` of its blocks and those around it.
     """
 
-    place: tuple[slice, slice]
+    region: Region
     near: Tensor
     log_deviation: Tensor
 
 
 class Outlook:
-    """Means and deviations of a forecast, and the members that noise makes of them.
+    """Means and deviations of a forecast, and the members that noise and displacements make of them.
 
     Args:
         model: that they are of.
@@ -46,6 +46,7 @@ class Outlook:
 
     Attributes:
         reached: of each lead time that was added, the blocks ``(h', w')`` where it may rain, on the host.
+        displacements: of pairs of members.
     """
 
     def __init__(
@@ -61,7 +62,8 @@ class Outlook:
         self.observed = torch.empty(frames, *size, dtype=torch.bool, device=device)
         self.means = torch.zeros(frames, *size, device=device)
         self.log_deviation = torch.empty(frames, 1, bands, *(n + 2 for n in blocks), device=device)
-        self.drift = model.prior.drift.exp().tolist()
+        deviations = model.prior.displacement.exp().tolist()
+        self.displacements = Displacements(size, deviations, model.config.displacement, device)
 
     def __len__(self) -> int:
         return len(self.squares)
@@ -75,48 +77,47 @@ class Outlook:
         self.log_deviation[lead] = F.pad(expected.log_deviation[0], (1, 1, 1, 1), mode="replicate")
         near = self.inside(within.repeat_interleave(stride, dim=0).repeat_interleave(stride, dim=1))
         mean = self.inside(self.model.decode(expected.waves)[0, 0]) * (near & self.observed[lead])
-        wet = [number for number, piece in enumerate(self.pieces) if self.reached[lead][piece].any()]
-        self.squares.append([self._square(lead, number, mean, near) for number in wet])
+        wet = [piece for piece in self.pieces if self.reached[lead][piece].any()]
+        self.squares.append([self._square(lead, piece, mean, near) for piece in wet])
 
-    def _square(self, lead: int, number: int, mean: Tensor, near: Tensor) -> _Square:
+    def _square(self, lead: int, blocks: tuple[slice, slice], mean: Tensor, near: Tensor) -> _Square:
         """A piece of what is expected, the mean copied to where it is kept."""
-        blocks = self.pieces[number]
         place = in_pixels(blocks, self.model.stride)
-        self.means[lead, *place] = mean[place]
+        region = Region.whole(*self.size).part(*place)
+        region.of(self.means[lead])[:] = region.of(mean)
         rows, columns = (slice(part.start, part.stop + 2) for part in blocks)
-        return _Square(place, near[place].clone(), self.log_deviation[lead][..., rows, columns])
+        return _Square(region, region.of(near).clone(), self.log_deviation[lead][..., rows, columns])
 
-    def write_pair(self, lead: int, noise: Tensor, directions: Tensor, members: Tensor) -> None:
-        """Two members of opposite noise ``(k, H, W)`` and drift to ``(2, h, w)`` in mm/h, NaN where not forecast."""
+    def write_pair(self, lead: int, noise: Tensor, displacement: Tensor, members: Tensor) -> None:
+        """Two members ``(2, h, w)`` in mm/h, NaN where not forecast.
+
+        Args:
+            lead: number of the lead time.
+            noise: ``(k, H, W)``, of the first; the other one's is the opposite.
+            displacement: drawn from `displacements`.
+            members: to write to.
+        """
         members[:] = torch.where(self.observed[lead], 0.0, torch.nan)
         for square in self.squares[lead]:
             apart = self._apart(square, noise)
-            mean = self._drifted(lead, square, directions)
-            pair = torch.stack([mean[0] + apart, mean[1] - apart])
-            members[:, *square.place] += self.model.to_rate(pair) * square.near
+            first, second = self._means(lead, square.region, displacement)
+            rate = self.model.to_rate(torch.stack([first + apart, second - apart]))
+            square.region.of(members).add_(rate * square.near)
 
-    def _drifted(self, lead: int, square: _Square, directions: Tensor) -> Tensor:
-        """The mean ``(2, h, w)`` of a square, from here and there."""
-        rows, columns = square.place
-        rows, columns = slice(rows.start, min(rows.stop, self.size[0])), slice(columns.start, min(columns.stop, self.size[1]))
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        edge = int(MOST * self.drift[lead]) + 2
-        top, left = max(rows.start - edge, 0), max(columns.start - edge, 0)
-        around = slice(top, rows.stop + edge), slice(left, columns.stop + edge)
-        mean, known = self.means[lead][around], self.observed[lead][around].float()
-        here = Region(self.size, rows.start, columns.start, height, width)
-        way = sample_at(directions, directions.new_zeros(1, 2, height, width), here, self.model.config.drift.spacing)
-        way = self.drift[lead] * torch.cat([way, -way])
-        region = Region(tuple(mean.shape), rows.start - top, columns.start - left, height, width)
-        return drifted(mean.expand(2, -1, -1), known.expand(2, -1, -1), way, region)
+    def _means(self, lead: int, region: Region, displacement: Tensor) -> Tensor:
+        """The mean ``(2, h, w)`` in network units above dry, displaced for each member of a pair."""
+        around = region.wider(self.displacements.farthest(lead) + 1)
+        mean, known = around.of(self.means[lead]), around.of(self.observed[lead]).float()
+        of_pair = self.displacements.of_pair(displacement, lead, region)
+        return displaced(mean.expand(2, -1, -1), known.expand(2, -1, -1), of_pair, region.within(around))
 
     def _apart(self, square: _Square, noise: Tensor) -> Tensor:
-        """What a member has above the mean ``(h, w)`` of a square."""
+        """What a member has above its mean ``(h, w)`` in a square."""
         rows, columns = square.near.shape
         stride = self.model.stride
         deviation = self.model.deviation(square.log_deviation[None])[0, 0]
         deviation = deviation[:, stride : stride + rows, stride : stride + columns]
-        return (deviation * noise[:, *square.place][:, :rows, :columns]).sum(dim=0)
+        return (deviation * square.region.of(noise)).sum(dim=0)
 
     def inside(self, frames: Tensor) -> Tensor:
         """Frames ``(..., H, W)`` of whole blocks without what is around what is forecast."""

@@ -11,7 +11,6 @@ from ssldm.forecast.condition import carried_frames
 from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.noise import StormNoise
 from ssldm.forecast.outlook import Outlook
-from ssldm.model.drift import drift_directions
 from ssldm.model.carried import Carried
 from ssldm.model.storm_model import StormModel
 from ssldm.postprocess.steps import Step, prepared
@@ -19,7 +18,7 @@ from ssldm.radar.motion import two_motions
 
 
 class StormEnsemble:
-    """The ensemble of a model without a denoiser, in pairs of members with opposite noise.
+    """The ensemble of a model without a denoiser, in pairs of members with opposite noise and displacements.
 
     All that members share is found once; nothing in the loop over them waits for the device, and what is in
     memory does not grow with their number. Beyond the reach of any extrapolated rain they are dry, and not
@@ -57,7 +56,6 @@ class StormEnsemble:
             self.outlook.add(carried, model.expected(carried, torch.tensor([lead], device=device)))
             self.steps.append(self._steps_after(model, carried))
 
-        self.drift = model.config.drift
         self.noise = StormNoise(
             known.nan_to_num(nan=0.0), motion[0], self.outlook.reached, model.config.noise
         )
@@ -74,10 +72,9 @@ class StormEnsemble:
         """As `pair`, where it was computed."""
         rate = torch.full((2, len(self.outlook), *self.domain), torch.nan, device=self.noise.device)
         noise = self.noise.draw(member_seed(seed, 2 * number))
-        generator = torch.Generator(rate.device).manual_seed(member_seed(seed, 2 * number + 1))
-        directions = drift_directions(1, *self.outlook.size, self.drift, generator)
+        displacement = self.outlook.displacements.draw(member_seed(seed, 2 * number + 1))
         for lead, members in enumerate(self.extent.of_frames(rate).unbind(dim=1)):
-            self.outlook.write_pair(lead, next(noise), directions, members)
+            self.outlook.write_pair(lead, next(noise), displacement, members)
             for step in self.steps[lead]:
                 members[:] = torch.cat([step(member[None]) for member in members])
         return rate

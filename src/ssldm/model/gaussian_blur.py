@@ -39,6 +39,6 @@ def _weights(like: Tensor, size: int, deviation: float, half: int) -> Tensor:
     """``(size, size)``: of each pixel for each."""
     places = torch.arange(size, device=like.device)
     distance = (places[:, None] - places).abs()
-    kernel = torch.exp(-0.5 * (torch.arange(-half, half + 1) / deviation) ** 2)
+    kernel = torch.exp(-0.5 * (torch.arange(-half, half + 1, device=like.device) / deviation) ** 2)
     weights = torch.exp(-0.5 * (distance / deviation) ** 2) * (distance <= half)
-    return (weights / kernel.sum().item()).to(like)
+    return (weights / kernel.sum()).to(like)

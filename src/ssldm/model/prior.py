@@ -1,19 +1,20 @@
 """What is expected of the rain to come: a mean, in latents, and deviations in bands of wavelength.
 
-Ours, not the paper's. A member of the ensemble is X + Σ_k σ_k n_k in network units, X the decoded mean, n_k
-the storm's noise (`ssldm.model.storm_noise`). Mean and deviations are trained together, by the CRPS of
+Ours, not the paper's. A member of the ensemble is D X + Σ_k σ_k n_k in network units, X the decoded mean, D a
+random displacement (`ssldm.model.displacement`), n_k the storm's noise (`ssldm.model.storm_noise`). Mean and deviations are trained together, by the CRPS of
 members made so (`ssldm.training.prior_module`). CorrDiff (Mardani et al. 2023) regresses first, too; its
 regression learns a mean alone.
 
-    mean = c (Σ_k a_k G_k w + a' w + A_1 (b + b')),  σ_k = A_k exp(s_k + s_k'),
+    mean = c (Σ_k a_k G_k w + a' w + A (b + b')),  σ_k = V_k exp(s_k + s_k'),
     (a', b', s') = f(w₁, w₂, history, their means)
 
 with w the waves of the extrapolated rain (of two motions, w₁ and w₂, and their mean w), G_0 the identity,
 G_1 … Gaussian means over the extrapolated waves that are covered, and c the covered share: ever less can be
 known of rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG
-(Seed 2003) fades its cascade for the same reason. A_k tells from 0 to 1 whether rain is around, over a reach
-that grows with the band: where none is near, none comes and nothing is doubted. What the earlier frames had
-at the place (`Carried.history`) tells where rain changes on its way, so that less of it will be kept.
+(Seed 2003) fades its cascade for the same reason. A tells from 0 to 1 whether rain is around: where none is
+near, none comes. V_k is the variability of the extrapolated rain around, as STEPS has it (Nerini et al. 2017):
+even rain stays even. What the earlier frames had at the place (`Carried.history`) tells where rain changes on
+its way, so that less of it will be kept.
 """
 
 from dataclasses import dataclass
@@ -28,10 +29,15 @@ from ssldm.model.prior_network import PriorNetwork
 
 # Coverage that counts as none: what lies beyond it is not made up.
 _LEAST_SHARE = 0.05
-# ln σ - ln A starts as the first, and the network changes it by no more than the second.
+# ln σ - ln V starts as the first, and the network changes it by no more than the second.
 _START, _BOUND = -2.5, 3.0
-# Rain around, in deviations of the first wave: half of an envelope, and what counts as none.
-_HALF, _LEAST = 0.25, 0.05
+# Variability that rain has at least, and blocks around that the variability of each band is taken from.
+_LEAST = 0.05
+_FINE, _NEAR, _FAR = 4.0, 2.0, 8.0
+# Rain around: half of A_1, and what counts as none.
+_HALF, _NONE = 0.25, 0.01
+# Deviation of displacements that training starts from.
+_PIXELS_A_STEP = 0.8
 
 
 class PriorConfig(Config):
@@ -81,7 +87,7 @@ class Prior(nn.Module):
         self.slope = nn.Parameter(slope)
         self.offset = nn.Parameter(torch.zeros(frames, channels))
         self.log_deviation = nn.Parameter(torch.full((frames, bands), _START))
-        self.drift = nn.Parameter(torch.log(0.8 * torch.arange(1.0, frames + 1)))
+        self.displacement = nn.Parameter(torch.log(_PIXELS_A_STEP * torch.arange(1.0, frames + 1)))
         broad = 2 + history
         entering = 2 * channels + 1 + history + broad * len(config.network_reaches)
         self.network = PriorNetwork(config.width, entering, 2 * channels + bands, frames)
@@ -106,7 +112,11 @@ class Prior(nn.Module):
         bands = self.log_deviation.shape[-1]
         slope, offset, log = out.split([self.channels, self.channels, bands], dim=2)
         offset = _around(mean[:, :, :1], coverage) * (_per_pixel(self.offset[leads]) + offset)
-        log = _variability(mean, coverage, bands).log() + _per_pixel(self.log_deviation[leads]) + _BOUND * torch.tanh(log / _BOUND)
+        log = (
+            _variability(mean, coverage, bands).log()
+            + _per_pixel(self.log_deviation[leads])
+            + _BOUND * torch.tanh(log / _BOUND)
+        )
         return Expectation(coverage * (regression + slope * mean + offset), log)
 
     def _entering(self, waves: Tensor, mean: Tensor, coverage: Tensor, history: Tensor) -> Tensor:
@@ -119,19 +129,20 @@ class Prior(nn.Module):
 
 
 def _variability(mean: Tensor, coverage: Tensor, bands: int) -> Tensor:
-    """Deviation of the extrapolated rain around, band by band, ``(b, t, k, h, w)``."""
+    """Deviation of the extrapolated rain around from its own means, band by band, ``(b, t, k, h, w)``."""
     first, detail = mean[:, :, :1], mean[:, :, 1:].square().mean(dim=2, keepdim=True)
-    fine = _covered_mean(detail, coverage, 4.0)
-    near = _covered_mean(first, coverage, 2.0)
-    middle = _covered_mean((first - near).square(), coverage, 8.0)
-    coarse = _covered_mean(near.square(), coverage, 8.0) - _covered_mean(near, coverage, 8.0).square()
-    power = torch.cat([fine] * (bands - 2) + [middle, coarse.clamp_min(0.0)], dim=2)
+    fine = _covered_mean(detail, coverage, _FINE)
+    near = _covered_mean(first, coverage, _NEAR)
+    middle = _covered_mean((first - near).square(), coverage, _FAR)
+    far = _covered_mean(near, coverage, _FAR)
+    coarse = (_covered_mean(near.square(), coverage, _FAR) - far.square()).clamp_min(0.0)
+    power = torch.cat([fine] * (bands - 2) + [middle, coarse], dim=2)
     return (power + _LEAST**2).sqrt()
 
 
 def _around(first: Tensor, coverage: Tensor) -> Tensor:
     """Whether rain is around, 0 to 1, ``(b, t, 1, h, w)``."""
-    strength = (_covered_mean(first.square(), coverage, 1.0) + 0.01**2).sqrt()
+    strength = (_covered_mean(first.square(), coverage, 1.0) + _NONE**2).sqrt()
     return strength / (strength + _HALF)
 
 

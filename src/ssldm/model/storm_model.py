@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ssldm.model.block_autoencoder import BlockAutoencoderConfig
 from ssldm.model.carried import Carried
-from ssldm.model.drift import DriftConfig
+from ssldm.model.displacement import DisplacementConfig
 from ssldm.model.prior import Expectation, Prior, PriorConfig
 from ssldm.model.scaling import IntensityScaling
 from ssldm.model.storm_noise import StormNoiseConfig
@@ -18,7 +18,7 @@ class StormConfig(TrainedFor):
     """Everything that a forecast without a denoiser depends on.
 
     Attributes:
-        scaling, autoencoder, prior, noise: see there.
+        scaling, autoencoder, prior, noise, displacement: see there.
         remove_speckle: whether lone pixels of the context count as clutter.
         postprocess: what is done to members, in this order.
     """
@@ -27,7 +27,7 @@ class StormConfig(TrainedFor):
     autoencoder: BlockAutoencoderConfig
     prior: PriorConfig = PriorConfig()
     noise: StormNoiseConfig = StormNoiseConfig()
-    drift: DriftConfig = DriftConfig()
+    displacement: DisplacementConfig = DisplacementConfig()
     remove_speckle: bool = True
     postprocess: tuple[PostprocessStep, ...] = ()
 

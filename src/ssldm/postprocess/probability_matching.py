@@ -46,7 +46,7 @@ class ProbabilityMatching:
 
     def __init__(self, extrapolated: Tensor, observed: Tensor, config: ProbabilityMatchingConfig) -> None:
         self.power = config.power
-        self.counts = (observed & extrapolated.isfinite()).flatten(1)
+        self.counts = (observed & extrapolated.isfinite()).flatten(1).float()
         self.wanted = _shares_up_to(_steps_above(extrapolated).flatten(1), self.counts)
 
     def __call__(self, rate: Tensor) -> Tensor:
@@ -54,10 +54,10 @@ class ProbabilityMatching:
         at = _steps_above(rate).flatten(1)
         # Of each step of the member's, the lowest of the extrapolation's up to which as much lies.
         target = torch.searchsorted(self.wanted, _shares_up_to(at, self.counts)).clamp_min(1)
-        moved = target.gather(1, at) - at
-        changes = (at > 0) & self.counts.any(dim=1, keepdim=True)
-        factor = torch.where(changes, (self.power * _STEP * moved).exp(), 1.0)
-        return rate * factor.view_as(rate)
+        factor = (self.power * _STEP * (target - torch.arange(_STEPS + 1, device=at.device))).exp()
+        factor[:, 0] = 1.0
+        factor = torch.where(self.counts.any(dim=1, keepdim=True), factor, 1.0)
+        return rate * factor.gather(1, at).view_as(rate)
 
 
 def _steps_above(rate: Tensor) -> Tensor:
@@ -67,7 +67,6 @@ def _steps_above(rate: Tensor) -> Tensor:
 
 
 def _shares_up_to(steps: Tensor, counts: Tensor) -> Tensor:
-    """Shares ``(t, n)`` of the pixels that count, of ``(t, h*w)``, in each step or below it."""
-    weight = counts.float()
-    histogram = weight.new_zeros(len(steps), _STEPS + 1).scatter_add(1, steps, weight)
-    return histogram.cumsum(dim=1) / weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+    """Shares ``(t, n)`` of the pixels that count, 1 in ``(t, h*w)``, in each step or below it."""
+    histogram = counts.new_zeros(len(steps), _STEPS + 1).scatter_add(1, steps, counts)
+    return histogram.cumsum(dim=1) / counts.sum(dim=1, keepdim=True).clamp_min(1.0)

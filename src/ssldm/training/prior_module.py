@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssldm.forecast.advection import Region
 from ssldm.forecast.condition import carry_context
+from ssldm.forecast.displacement import displaced, in_pixels
 from ssldm.forecast.speckle import remove_speckle
 from ssldm.model.carried import Carried
-from ssldm.model.drift import drift_directions, drifted
-from ssldm.forecast.advection import Region, sample_at
+from ssldm.model.displacement import unit_displacements
 from ssldm.model.storm_model import StormModel
 from ssldm.model.storm_noise import filtered, storm_filters
 from ssldm.training.optimisation import configure_optimiser
@@ -26,6 +27,8 @@ _LEAK = 0.05
 # Of the seeds: training and validation draw different windows.
 _TRAINING, _VALIDATION = 0, 1
 _VALIDATION_MEMBERS = 6
+# Pixels that displacements may reach beyond a window.
+_BEYOND = 48
 # Of an extrapolation, in mm/h: an archive without rain is not to drown the others.
 _LEAST_ERROR = 0.02
 
@@ -122,21 +125,29 @@ class PriorModule(lightning.LightningModule):
         filters = storm_filters(carried.extrapolated[:, :, 0], model.config.noise)[:, None]
         white = torch.randn((count, *batch.valid.shape), generator=generator, device=batch.valid.device)
         noise = filtered(white[:, :, :, None], filters)
-        mean = self._drifted(model.decode(expected.waves), carried.observed, leads, count, generator)
+        mean = self._displaced(model.decode(expected.waves), carried.observed, leads, count, generator)
         return mean + (model.deviation(expected.log_deviation) * noise).sum(dim=3)
 
-    def _drifted(self, mean, known, leads, count, generator):
-        config, side = self.model.config.drift, mean.shape[-1]
-        windows, frames = mean.shape[:2]
-        edge = 48
-        region = Region((side + 2 * edge,) * 2, edge, edge, side, side)
-        v = drift_directions(count * windows, side, side, config, generator)
-        v = sample_at(v, v.new_zeros(len(v), 2, side, side), Region.whole(side, side), config.spacing)
-        scale = self.model.prior.drift[list(leads)].exp()
-        d = scale[:, None, None, None] * v[:, None]
-        pad = lambda x: F.pad(x.flatten(0, 1)[None].float(), (edge,) * 4, mode="reflect")[0].unflatten(0, x.shape[:2])
-        mean, known = (pad(x)[None].expand(count, *x.shape[:2], -1, -1).flatten(0, 2) for x in (mean, known))
-        return drifted(mean, known, d.flatten(0, 1), region).unflatten(0, (count, windows, frames))
+    def _displaced(
+        self, mean: Tensor, known: Tensor, leads: Sequence[int], count: int, generator: torch.Generator
+    ) -> Tensor:
+        """The mean ``(b, t, s, s)`` as each of some members has it, ``(m, b, t, s, s)``."""
+        prior, config = self.model.prior, self.model.config.displacement
+        windows, frames, side = mean.shape[:3]
+        window = Region.whole(side, side)
+        units = unit_displacements(count * windows, side, side, config, generator)
+        deviations = prior.displacement[list(leads)].exp()[:, None, None, None]
+        displacement = deviations * in_pixels(units, window, config)[:, None]
+
+        def mirrored(fields: Tensor) -> Tensor:
+            """What is beyond a window, as if it were mirrored there."""
+            wide = F.pad(fields.flatten(0, 1), (_BEYOND,) * 4, mode="reflect")
+            return wide.unflatten(0, fields.shape[:2]).expand(count, *fields.shape[:2], -1, -1).flatten(0, 2)
+
+        whole = Region.whole(side + 2 * _BEYOND, side + 2 * _BEYOND)
+        inner = whole.part(*2 * (slice(_BEYOND, _BEYOND + side),))
+        moved = displaced(mirrored(mean), mirrored(known.float()), displacement.flatten(0, 1), inner)
+        return moved.unflatten(0, (count, windows, frames))
 
     def training_step(self, *_: Any) -> Tensor:
         """See `loss_at`."""
