@@ -42,11 +42,8 @@ class Region:
     def part(self, rows: slice, columns: slice) -> "Region":
         """Some of its rows and columns; those beyond it are left out."""
         row, column = self.row + rows.start, self.column + columns.start
-        height, width = (
-            min(rows.stop, self.height) - rows.start,
-            min(columns.stop, self.width) - columns.start,
-        )
-        return Region(self.domain, row, column, height, width)
+        bottom, right = min(rows.stop, self.height), min(columns.stop, self.width)
+        return Region(self.domain, row, column, bottom - rows.start, right - columns.start)
 
     def wider(self, edge: int) -> "Region":
         """With so many pixels around it, as far as the domain goes."""
@@ -57,13 +54,8 @@ class Region:
 
     def within(self, other: "Region") -> "Region":
         """The same pixels as a region of another one."""
-        return Region(
-            (other.height, other.width),
-            self.row - other.row,
-            self.column - other.column,
-            self.height,
-            self.width,
-        )
+        domain, row, column = (other.height, other.width), self.row - other.row, self.column - other.column
+        return Region(domain, row, column, self.height, self.width)
 
     def of(self, field: Tensor) -> Tensor:
         """The region of a field ``(..., H, W)`` of the domain."""

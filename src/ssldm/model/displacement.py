@@ -1,8 +1,8 @@
-"""Random displacements of the rain: what is uncertain about where it will be, beside how much there will be.
+"""Random displacements: what is uncertain about where rain will be, beside how much there will be.
 
-Ours, not the paper's. STEPS perturbs the motion of each member, too, by one vector for the whole domain (Bowler
-et al. 2006). Here it is a smooth random field, so that showers are elsewhere in each member, but whole: small
-scales are uncertain then without noise that tears them apart.
+Ours, not the paper's. STEPS perturbs the motion of each member, too, by one vector for the whole domain
+(Bowler et al. 2006). Here it is a smooth random field, so that showers are elsewhere in each member, but
+whole: small scales are uncertain then without noise that tears them apart.
 """
 
 import torch
