@@ -1,9 +1,9 @@
 """What is expected of the rain to come: a mean, in latents, and deviations in bands of wavelength.
 
-Ours, not the paper's. A member of the ensemble is D X + Σ_k σ_k n_k in network units, X the decoded mean, D a
-random displacement (`ssldm.model.displacement`), n_k the storm's noise (`ssldm.model.storm_noise`). Mean and deviations are trained together, by the CRPS of
-members made so (`ssldm.training.prior_module`). CorrDiff (Mardani et al. 2023) regresses first, too; its
-regression learns a mean alone.
+Ours, not the paper's. A member of the ensemble is D X + Σ_k σ_k n_k in network units, X the decoded mean, D
+a random displacement (`ssldm.model.displacement`), n_k the storm's noise (`ssldm.model.storm_noise`). Mean
+and deviations are trained together, by the CRPS of members made so (`ssldm.training.prior_module`). CorrDiff
+(Mardani et al. 2023) regresses first, too; its regression learns a mean alone.
 
     mean = c (Σ_k a_k G_k w + a' w + A (b + b')),  σ_k = V_k exp(s_k + s_k'),
     (a', b', s') = f(w₁, w₂, history, their means)
@@ -12,9 +12,9 @@ with w the waves of the extrapolated rain (of two motions, w₁ and w₂, and th
 G_1 … Gaussian means over the extrapolated waves that are covered, and c the covered share: ever less can be
 known of rain's small scales, and the mean of a wider neighbourhood then says more than the pixel. S-PROG
 (Seed 2003) fades its cascade for the same reason. A tells from 0 to 1 whether rain is around: where none is
-near, none comes. V_k is the variability of the extrapolated rain around, as STEPS has it (Nerini et al. 2017):
-even rain stays even. What the earlier frames had at the place (`Carried.history`) tells where rain changes on
-its way, so that less of it will be kept.
+near, none comes. V_k is the variability of the extrapolated rain around (STEPS has that of parts of the
+domain, Nerini et al. 2017): even rain stays even. What the earlier frames had at the place
+(`Carried.history`) tells where rain changes on its way, so that less of it will be kept.
 """
 
 from dataclasses import dataclass
@@ -112,11 +112,8 @@ class Prior(nn.Module):
         bands = self.log_deviation.shape[-1]
         slope, offset, log = out.split([self.channels, self.channels, bands], dim=2)
         offset = _around(mean[:, :, :1], coverage) * (_per_pixel(self.offset[leads]) + offset)
-        log = (
-            _variability(mean, coverage, bands).log()
-            + _per_pixel(self.log_deviation[leads])
-            + _BOUND * torch.tanh(log / _BOUND)
-        )
+        change = _per_pixel(self.log_deviation[leads]) + _BOUND * torch.tanh(log / _BOUND)
+        log = _variability(mean, coverage, bands).log() + change
         return Expectation(coverage * (regression + slope * mean + offset), log)
 
     def _entering(self, waves: Tensor, mean: Tensor, coverage: Tensor, history: Tensor) -> Tensor:

@@ -132,21 +132,20 @@ class PriorModule(lightning.LightningModule):
         self, mean: Tensor, known: Tensor, leads: Sequence[int], count: int, generator: torch.Generator
     ) -> Tensor:
         """The mean ``(b, t, s, s)`` as each of some members has it, ``(m, b, t, s, s)``."""
-        prior, config = self.model.prior, self.model.config.displacement
+        config = self.model.config.displacement
         windows, frames, side = mean.shape[:3]
-        window = Region.whole(side, side)
-        units = unit_displacements(count * windows, side, side, config, generator)
-        deviations = prior.displacement[list(leads)].exp()[:, None, None, None]
-        displacement = deviations * in_pixels(units, window, config)[:, None]
-
-        def mirrored(fields: Tensor) -> Tensor:
-            """What is beyond a window, as if it were mirrored there."""
-            wide = F.pad(fields.flatten(0, 1), (_BEYOND,) * 4, mode="reflect")
-            return wide.unflatten(0, fields.shape[:2]).expand(count, *fields.shape[:2], -1, -1).flatten(0, 2)
-
-        whole = Region.whole(side + 2 * _BEYOND, side + 2 * _BEYOND)
-        inner = whole.part(*2 * (slice(_BEYOND, _BEYOND + side),))
-        moved = displaced(mirrored(mean), mirrored(known.float()), displacement.flatten(0, 1), inner)
+        drawn = unit_displacements(count * windows, side, side, config, generator)
+        units = in_pixels(drawn, Region.whole(side, side), config)
+        deviations: Tensor = self.model.prior.displacement[list(leads)].exp()[:, None, None, None]
+        # What is beyond a window is taken from its mirror image.
+        beyond = min(_BEYOND, side - 1)
+        whole = Region.whole(side + 2 * beyond, side + 2 * beyond)
+        inner = whole.part(slice(beyond, beyond + side), slice(beyond, beyond + side))
+        fields, places = (
+            F.pad(each, 4 * (beyond,), mode="reflect").expand(count, -1, -1, -1, -1).flatten(0, 2)
+            for each in (mean, known.float())
+        )
+        moved = displaced(fields, places, (deviations * units[:, None]).flatten(0, 1), inner)
         return moved.unflatten(0, (count, windows, frames))
 
     def training_step(self, *_: Any) -> Tensor:
