@@ -146,7 +146,8 @@ class PriorModule(lightning.LightningModule):
             for each in (mean, known.float())
         )
         moved = displaced(fields, places, (deviations * units[:, None]).flatten(0, 1), inner)
-        return moved.unflatten(0, (count, windows, frames))
+        members: Tensor = moved.unflatten(0, (count, windows, frames))
+        return members
 
     def training_step(self, *_: Any) -> Tensor:
         """See `loss_at`."""
