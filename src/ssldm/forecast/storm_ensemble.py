@@ -83,8 +83,8 @@ class StormEnsemble:
         """The post-processing at one lead time, of rain rates ``(1, h, w)`` in mm/h."""
         if not model.config.postprocess:
             return []
-        extrapolated = model.to_rate(self.outlook.inside(carried.extrapolated[0, :, 0]))
-        return prepared(model.config.postprocess, extrapolated, self.outlook.inside(carried.observed[0]))
+        rate = model.to_rate(carried.extrapolated[0, :, 0]).masked_fill(~carried.observed[0], torch.nan)
+        return prepared(model.config.postprocess, self.outlook.inside(rate))
 
 
 def _whole_blocks(frames: Tensor, stride: int) -> Tensor:

@@ -36,37 +36,38 @@ class ProbabilityMatchingConfig(Config):
 
 
 class ProbabilityMatching:
-    """Draws members on a tile towards the distribution of the rain rates that are extrapolated to it.
+    """Draws members towards the distribution of the rain rates that are extrapolated.
 
     Args:
-        extrapolated: ``(t, h, w)`` in mm/h; NaN counts for nothing.
-        observed: ``(t, h, w)``, where the distributions are taken; a frame without any stays as it is.
+        extrapolated: ``(t, h, w)`` in mm/h; NaN counts for nothing. A frame of nothing else leaves members as
+            they are.
         config: how far.
     """
 
-    def __init__(self, extrapolated: Tensor, observed: Tensor, config: ProbabilityMatchingConfig) -> None:
+    def __init__(self, extrapolated: Tensor, config: ProbabilityMatchingConfig) -> None:
         self.power = config.power
-        self.counts = (observed & extrapolated.isfinite()).flatten(1).float()
-        self.wanted = _shares_up_to(_steps_above(extrapolated).flatten(1), self.counts)
+        self.wanted = _shares_up_to(_steps_above(extrapolated), extrapolated)
+        self.known = extrapolated.isfinite().flatten(1).any(dim=1, keepdim=True)
 
     def __call__(self, rate: Tensor) -> Tensor:
-        """A member ``(t, h, w)`` in mm/h."""
-        at = _steps_above(rate).flatten(1)
+        """A member ``(t, h, w)`` in mm/h; NaN stays and counts for nothing."""
+        at = _steps_above(rate)
         # Of each step of the member's, the lowest of the extrapolation's up to which as much lies.
-        target = torch.searchsorted(self.wanted, _shares_up_to(at, self.counts)).clamp_min(1)
+        target = torch.searchsorted(self.wanted, _shares_up_to(at, rate)).clamp_min(1)
         factor = (self.power * _STEP * (target - torch.arange(_STEPS + 1, device=at.device))).exp()
         factor[:, 0] = 1.0
-        factor = torch.where(self.counts.any(dim=1, keepdim=True), factor, 1.0)
+        factor = torch.where(self.known, factor, 1.0)
         return rate * factor.gather(1, at).view_as(rate)
 
 
 def _steps_above(rate: Tensor) -> Tensor:
-    """Number of the step that a rain rate is in; 0 where it is weaker than the first."""
+    """Numbers ``(t, h*w)`` of the steps that rain rates are in; 0 where they are weaker than the first."""
     steps = (rate.nan_to_num(nan=0.0).clamp_min(1e-6) / _LEAST).log() / _STEP
-    return (steps.floor() + 1).clamp(0, _STEPS).long()
+    return (steps.floor() + 1).clamp(0, _STEPS).long().flatten(1)
 
 
-def _shares_up_to(steps: Tensor, counts: Tensor) -> Tensor:
-    """Shares ``(t, n)`` of the pixels that count, 1 in ``(t, h*w)``, in each step or below it."""
+def _shares_up_to(steps: Tensor, rate: Tensor) -> Tensor:
+    """Shares ``(t, n)`` of the rates that are known in each step or below it."""
+    counts = rate.isfinite().to(rate.dtype).flatten(1)
     histogram = counts.new_zeros(len(steps), _STEPS + 1).scatter_add(1, steps, counts)
     return histogram.cumsum(dim=1) / counts.sum(dim=1, keepdim=True).clamp_min(1.0)

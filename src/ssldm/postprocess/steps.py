@@ -11,12 +11,6 @@ Step = Callable[[Tensor], Tensor]
 PostprocessStep = ProbabilityMatchingConfig
 
 
-def prepared(steps: tuple[PostprocessStep, ...], extrapolated: Tensor, observed: Tensor) -> list[Step]:
-    """The steps, with what they take of the extrapolated rain.
-
-    Args:
-        steps: of the configuration, in order.
-        extrapolated: ``(t, h, w)`` in mm/h.
-        observed: ``(t, h, w)``, where that is known.
-    """
-    return [ProbabilityMatching(extrapolated, observed, step) for step in steps]
+def prepared(steps: tuple[PostprocessStep, ...], extrapolated: Tensor) -> list[Step]:
+    """The steps, in order, and what they take of extrapolated rates ``(t, h, w)`` in mm/h, NaN unknown."""
+    return [ProbabilityMatching(extrapolated, step) for step in steps]
