@@ -41,7 +41,7 @@ class Stopwatch(lightning.Callback):
         return (self.times[-1] - self.times[half]) / max(len(self.times) - 1 - half, 1)
 
 
-def storm_model(autoencoder: Path, width: int):  # noqa: ANN201
+def storm_model(autoencoder: Path, width: int, postprocess: list[dict[str, float]]):  # noqa: ANN201
     """The autoencoder of some weights with a fresh prior, and the deviation of latents where it is known."""
     from ssldm.model.storm_model import StormConfig
     from ssldm.training.autoencoder_weights import load_coded
@@ -49,7 +49,7 @@ def storm_model(autoencoder: Path, width: int):  # noqa: ANN201
     coded = load_coded(autoencoder)
     model = StormConfig(
         name="small", scaling=coded.config.scaling, autoencoder=coded.config.autoencoder,
-        prior={"width": width}, versions={"torch": torch.__version__},
+        prior={"width": width}, postprocess=postprocess, versions={"torch": torch.__version__},
     ).build()  # fmt: skip
     model.autoencoder.load_state_dict(coded.network.state_dict())
     return model, coded.latent_std
@@ -67,7 +67,8 @@ def train(given: argparse.Namespace) -> None:
     series = read_pack(given.pack)
     without = left_out((each.product for each in series), given.fold) if given.fold in FOLDS else []
     preset = files("ssldm") / "presets" / "small.yaml"
-    numbers = yaml.safe_load(preset.read_text())["prior_training"]
+    given_by_preset = yaml.safe_load(preset.read_text())
+    numbers = given_by_preset["prior_training"]
     steps = given.steps or numbers["optimisation"]["steps"]
     numbers["optimisation"] |= {
         "steps": steps, "steps_per_epoch": max(steps // 4, 1),
@@ -75,7 +76,7 @@ def train(given: argparse.Namespace) -> None:
     }  # fmt: skip
     config = PriorTraining.model_validate(numbers)
     lightning.seed_everything(config.optimisation.seed, verbose=False)
-    model, latent_std = storm_model(given.autoencoder, given.width)
+    model, latent_std = storm_model(given.autoencoder, given.width, given_by_preset["postprocess"])
     kept = [each for each in series if each.product not in without]
     model.config = model.config.model_copy(update=trained_on(kept, config.coarsenings))
     windows = prior_windows(model.to(device), config, series, without, device)

@@ -17,12 +17,14 @@ from pydantic import (
 from ssldm.config import Config, first_fault
 from ssldm.diffusion.schedule import DiffusionConfig
 from ssldm.errors import ConfigurationError
+from ssldm.model.displacement import DisplacementConfig
 from ssldm.model.latent_diffusion import ModelParts
 from ssldm.model.misfits import misfits_of_frames, turning_fault
 from ssldm.model.prior import PriorConfig
 from ssldm.model.scaling import IntensityScaling
 from ssldm.model.storm_noise import StormNoiseConfig
 from ssldm.paper.unet import UNetConfig
+from ssldm.postprocess.steps import PostprocessStep
 from ssldm.radar.windows import WindowIndex
 from ssldm.training.adversary import AdversaryConfig
 from ssldm.training.autoencoder_loss import AutoencoderLossConfig
@@ -161,6 +163,8 @@ class Preset(ModelParts):
     denoiser_training: DenoiserTrainingConfig
     prior: PriorConfig = PriorConfig()
     noise: StormNoiseConfig = StormNoiseConfig()
+    displacement: DisplacementConfig = DisplacementConfig()
+    postprocess: tuple[PostprocessStep, ...] = ()
     prior_training: PriorTraining = PriorTraining(
         optimisation=OptimisationConfig(steps=1500, steps_per_epoch=375, validate_epochs=2, batch_size=8)
     )

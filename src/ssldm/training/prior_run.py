@@ -140,5 +140,7 @@ def _model(preset: Preset, series: Sequence[PackedSeries], name: str) -> StormMo
         autoencoder=preset.autoencoder,
         prior=preset.prior,
         noise=preset.noise,
+        displacement=preset.displacement,
+        postprocess=preset.postprocess,
         **trained_on(series, preset.prior_training.coarsenings),
     ).build()
