@@ -264,6 +264,7 @@ def test_members_are_made_when_they_are_written(
     write_nowcast(lazy, tmp_path / "nowcast.nc")
     assert len(made) == 3
     whole = nowcaster.nowcast(storm, members=5)
+    assert whole["precipitation_rate"].chunks is None
     with open_nowcast(tmp_path / "nowcast.nc") as written:
         np.testing.assert_array_equal(rate(written), rate(whole))
 

@@ -125,6 +125,20 @@ def test_lengths_of_knmi_are_metres_however_written(tmp_path: Path, units: str) 
         np.testing.assert_array_equal(found[axis], expected[axis])
 
 
+def test_offsets_of_knmi_are_pixels_from_the_pole_to_the_upper_left_corner(tmp_path: Path) -> None:
+    path = change_attributes(
+        write_knmi(tmp_path, TIME, np.zeros((4, 3))),
+        "geographic",
+        geo_column_offset=10.0,
+        geo_row_offset=1800.0,
+        geo_pixel_size_x=2.0,
+        geo_pixel_size_y=-2.5,
+    )
+    found = open_radar(path)
+    np.testing.assert_allclose(found["x"], 20e3 + 2e3 * (np.arange(3) + 0.5))
+    np.testing.assert_allclose(found["y"], -4500e3 - 2.5e3 * (np.arange(4) + 0.5))
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"geo_dim_pixel": "DEG,DEG"}, {"geo_dim_pixel": "KM,M"},
