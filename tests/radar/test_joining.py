@@ -44,6 +44,13 @@ def test_one_projection_may_be_written_in_two_ways(tmp_path: Path) -> None:
     assert open_radar(images(tmp_path, LAEA, same)).sizes["time"] == 2
 
 
+def test_projections_that_agree_in_one_corner_alone_are_refused(tmp_path: Path) -> None:
+    """They have their origin in common, where the images begin."""
+    true_at = [f"+proj=stere +lat_0=90 +lat_ts={latitude} +ellps=WGS84" for latitude in (60, 70)]
+    with pytest.raises(ObservationError, match="expected one projection"):
+        open_radar(images(tmp_path, *true_at))
+
+
 @pytest.mark.parametrize(("pixels", "fits"), [(0.005, True), (0.02, False), (0.5, False)])
 def test_grids_are_one_to_a_hundredth_of_a_pixel_wherever_they_lie(
     tmp_path: Path, pixels: float, fits: bool

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from pyproj import CRS, Proj
+from pyproj import CRS, Proj, Transformer
 from radar_files import change_attributes, write_knmi, write_odim
 
 from ssldm.errors import ObservationError
@@ -112,6 +112,25 @@ def test_odim_pixels_too_small_for_any_radar_or_of_no_size_are_refused(
 def test_odim_corners_that_are_nowhere_on_earth_are_refused(tmp_path: Path, corner: dict[str, float]) -> None:
     path = change_attributes(write_odim(tmp_path, "20180824181500", np.zeros((3, 2))), "where", **corner)
     with pytest.raises(ObservationError, match="as where/LL_lat and LL_lon, found"):
+        open_radar(path)
+
+
+@pytest.mark.parametrize("turn", [0.0, -360.0])
+def test_odim_on_latitudes_and_longitudes_lies_where_its_corners_say(tmp_path: Path, turn: float) -> None:
+    """Whether the eastern corner is told as degrees east or, all around the earth, west."""
+    path = write_odim(tmp_path, "20180824181500", np.zeros((4, 3)))
+    degrees = {"projdef": "+proj=longlat +ellps=WGS84", "xscale": 0.02, "yscale": 0.01}
+    corners = {"LL_lon": -0.04, "LL_lat": 50.0, "UR_lon": 0.02 + turn, "UR_lat": 50.04}
+    found = open_radar(change_attributes(path, "where", **degrees, **corners))
+    to_degrees = Transformer.from_crs(
+        CRS.from_wkt(found["crs"].attrs["crs_wkt"]), "EPSG:4326", always_xy=True
+    )
+    for row, column in ((0, 0), (3, 2), (0, 2)):
+        there = to_degrees.transform(float(found["x"][column]), float(found["y"][row]))
+        expected = -0.04 + 0.02 * (column + 0.5), 50.04 - 0.01 * (row + 0.5)
+        np.testing.assert_allclose(there, expected, atol=2e-5)
+    change_attributes(path, "where", UR_lon=0.07 + turn)
+    with pytest.raises(ObservationError, match="expected the upper right corner"):
         open_radar(path)
 
 
