@@ -167,7 +167,7 @@ def main() -> None:
     if given.again:
         with given.again.open() as file:
             left = {int(row["number"]) for row in csv.DictReader(file) if row["outcome"] == "survived"}
-        mutants = {number: mutants[number] for number in left}
+        mutants = {number: mutants[number] for number in sorted(left)}
     reach = Reach(given.coverage, given.times)
     for library in LIBRARIES:
         importlib.import_module(library)
