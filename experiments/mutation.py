@@ -155,14 +155,15 @@ def main() -> None:
     parser.add_argument("--coverage", type=Path, required=True, help="which test reaches which line")
     parser.add_argument("--times", type=Path, action="append", required=True, help="how long each test takes")
     parser.add_argument("--mutants", type=int, default=200, help="default: 200")
-    parser.add_argument("--seed", type=int, default=0, help="which are drawn (default: 0)")
-    parser.add_argument("--budget", type=float, default=40.0, help="seconds of tests a mutant (default: 40)")
+    parser.add_argument("--seed", type=int, default=1, help="which are drawn (default: 1)")
+    parser.add_argument("--budget", type=float, default=30.0, help="seconds of tests a mutant (default: 30)")
     parser.add_argument("--again", type=Path, help="results of the same draw: only those that survived")
     parser.add_argument("--out", type=Path, default=ROOT / "runs/mutation/results.csv")
     given = parser.parse_args()
     package = ROOT / "src" / "ssldm"
     names = [str(path.relative_to(package)) for path in sorted(package.rglob("*.py"))]
     files = [name for name in names if any(fnmatch(name, pattern) for pattern in SOURCES)]
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     mutants = dict(enumerate(draw(package, files, given.mutants, given.seed), start=1))
     if given.again:
         with given.again.open() as file:

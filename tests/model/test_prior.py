@@ -45,9 +45,20 @@ def test_untrained_it_fades_the_mean_of_both_motions() -> None:
     assert found.log_deviation.shape == (1, len(LEADS), BANDS, 24, 30)
 
 
-def test_from_a_dry_context_no_rain_comes() -> None:
-    dry, wet = (expected(trained(), rain(strength)).waves.abs().max() for strength in (0.0, 1.0))
-    assert 0.0 < float(dry) < 0.05 * float(wet)
+def test_what_is_added_comes_where_rain_is_and_hardly_where_none_is() -> None:
+    prior = untrained()
+    with torch.no_grad():
+        prior.slope.zero_()
+        prior.offset.fill_(1.0)
+
+    def added(first: float) -> torch.Tensor:
+        waves = torch.zeros_like(rain())
+        waves[:, :, :, 0] = first
+        return expected(prior, waves).waves
+
+    assert 0.0 < float(added(0.0).max()) < 0.05
+    torch.testing.assert_close(added(0.25), torch.full_like(added(0.25), 0.5), atol=0.01, rtol=0.0)
+    assert float(added(10.0).min()) > 0.95
 
 
 def test_what_is_not_covered_stays_dry_and_tells_nothing() -> None:
