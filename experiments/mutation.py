@@ -129,7 +129,9 @@ def outcome(sources: Path, tests: list[str], limit: float) -> tuple[str, str]:
     if not found:
         os.waitpid(child, 0)
         return "hung", ""
-    return ("killed", failure.read_text() if failure.exists() else "imports") if status else ("survived", "")
+    if status and not failure.exists():
+        return "unclear", "pytest did not run: tests that are gone, or a conftest that cannot be imported"
+    return ("killed", failure.read_text()) if status else ("survived", "")
 
 
 def changed(
