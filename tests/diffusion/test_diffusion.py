@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ssldm.diffusion.objective import diffusion_loss
-from ssldm.diffusion.sampling import member_generator, sample
+from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED, member_generator, member_seed, sample
 from ssldm.diffusion.schedule import DiffusionConfig
 
 SAMPLERS = ("ddpm", "ddim", "dpm-solver++", "unipc")
@@ -51,6 +51,21 @@ def test_ten_steps_keep_the_spread_of_every_scale(sampler: str, deviation: float
     predict = exact_prediction(config, 0.0, deviation)
     drawn = sample(predict, noise, config.build_scheduler(sampler), 10, generators)
     assert drawn.std().item() == pytest.approx(deviation, rel=0.06)
+
+
+@pytest.mark.parametrize(("sampler", "least", "most"), [("ddim", 1.8, 2.2), ("dpm-solver++", 3.2, 4.1)])
+def test_twice_the_steps_divide_the_error_by_two_to_the_order(
+    sampler: str, least: float, most: float
+) -> None:
+    """The flow from noise to latents that are normally distributed only scales: the answer is known."""
+    config = DiffusionConfig(prediction="v_prediction")
+    noise = torch.ones(1, 1, 1, 1, 1)
+    predict = exact_prediction(config, 0.0, 0.5)
+    errors = [
+        abs(sample(predict, noise, config.build_scheduler(sampler), steps, []).item() - 0.5)
+        for steps in (20, 40)
+    ]
+    assert least < errors[0] / errors[1] < most
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
@@ -99,3 +114,8 @@ def test_members_depend_on_seed_and_number_alone() -> None:
     streams = [draw(seed, member) for seed in range(3) for member in range(3)]
     correlation = np.corrcoef(streams) - np.eye(9)
     assert np.abs(correlation).max() < 0.5
+
+
+def test_no_two_members_of_any_seeds_have_the_same_numbers_up_to_the_largest() -> None:
+    assert member_seed(5, MOST_MEMBERS - 1) + 1 == member_seed(6, 0)
+    assert member_seed(MOST_SEED, MOST_MEMBERS - 1) == 2**63 - 1  # the largest that a generator takes

@@ -105,6 +105,15 @@ def test_each_member_starts_from_white_noise_of_its_own(nowcaster: Nowcaster) ->
     assert "noise_pair" not in forecast.coords
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_denoiser_computes_in_sixteen_bits_where_that_is_fast(
+    monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    monkeypatch.setattr("ssldm.forecast.nowcaster.has_fast_bfloat16", lambda _: fast)
+    model = Nowcaster(tiny_model(), "tiny test", device="cpu").model
+    assert {each.dtype for each in model.denoiser.parameters()} == {torch.bfloat16 if fast else torch.float32}
+
+
 @pytest.mark.parametrize("removed", [True, False])
 def test_speckle_changes_a_forecast_unless_it_is_removed(storm: xr.DataArray, removed: bool) -> None:
     nowcaster = Nowcaster(tiny_model(remove_speckle=removed), "tiny test", device="cpu")

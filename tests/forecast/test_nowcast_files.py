@@ -150,6 +150,16 @@ def test_what_is_selected_of_a_nowcast_is_written_with_its_place(
             np.testing.assert_allclose(stored[name], expected[name], atol=1e-5)
 
 
+def test_a_chunk_of_a_store_is_one_map(tmp_path: Path) -> None:
+    forecast = random_forecast()
+    write_nowcast(forecast, tmp_path / "x.zarr")
+    with open_nowcast(tmp_path / "x.zarr") as found:
+        assert found[NAME].encoding["chunks"] == (1, 1, 30, 40)
+    write_nowcast(forecast.isel(y=3), tmp_path / "row.zarr")  # without maps, all is one
+    with open_nowcast(tmp_path / "row.zarr") as found:
+        assert found[NAME].encoding["chunks"] == (4, 3, 40)
+
+
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_variables_of_others_are_kept_and_places_may_be_missing(suffix: str, tmp_path: Path) -> None:
     forecast = random_forecast()

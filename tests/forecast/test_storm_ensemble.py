@@ -73,6 +73,22 @@ def test_pairs_have_opposite_noise(nowcaster: Nowcaster, storm: xr.DataArray) ->
     assert float((middle - third)[wet].std()) > 0.1 * float(apart.std())
 
 
+@pytest.mark.parametrize("band", [0, 1])
+def test_members_are_as_far_apart_as_the_prior_says(band: int) -> None:
+    """Half of what the members of a pair are apart has the variance of their noise."""
+    model = storm_model()
+    with torch.no_grad():
+        model.prior.log_deviation.fill_(-20.0)
+        model.prior.log_deviation[:, band] = -2.0  # weak enough for no member to be cut off at dry
+        model.prior.displacement.fill_(-20.0)
+    rain = 6.0 + 30.0 * np.random.default_rng(0).random((4, 96, 96), np.float32)
+    ensemble = StormEnsemble(model, rain, 1, np.zeros((2, 2, 7, 7), np.float32))
+    pairs = [model.above_dry(ensemble.pair_on_device(number, seed=0)[:, 0]) for number in range(20)]
+    found = torch.stack([0.5 * (first - second) for first, second in pairs]).square().mean()
+    variance = ensemble.outlook.log_deviation[0, 0, band, 1:-1, 1:-1].exp().square().mean()
+    assert float(found) == pytest.approx(float(variance), rel=0.1)
+
+
 def test_nan_stands_where_nothing_was_observed(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
     members = rate(nowcaster.nowcast(storm, members=2))
     unobserved = np.isnan(members)
@@ -248,6 +264,7 @@ def test_members_are_made_when_they_are_written(
     write_nowcast(lazy, tmp_path / "nowcast.nc")
     assert len(made) == 3
     whole = nowcaster.nowcast(storm, members=5)
+    assert whole["precipitation_rate"].chunks is None
     with open_nowcast(tmp_path / "nowcast.nc") as written:
         np.testing.assert_array_equal(rate(written), rate(whole))
 

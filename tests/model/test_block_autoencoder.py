@@ -5,6 +5,7 @@ import torch
 from random_weights import randomise
 
 from ssldm.model.block_autoencoder import BlockAutoencoderConfig, lapped_basis
+from ssldm.model.scaling import IntensityScaling
 
 
 @torch.no_grad()
@@ -90,3 +91,8 @@ def test_a_turned_frame_has_the_turned_latents(symmetry: int) -> None:
     expected, _ = network.encode(turned)
     latents = network.turn(network.encode(frame)[0], symmetry)
     torch.testing.assert_close(latents, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_rain_is_heavy_from_nine_millimetres_an_hour_on() -> None:
+    dry, heavy = IntensityScaling().to_network(torch.tensor([0.0, 9.0]))
+    assert BlockAutoencoderConfig().heavy == pytest.approx(float(heavy - dry), abs=0.005)

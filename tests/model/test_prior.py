@@ -1,81 +1,105 @@
-"""What is expected: nothing out of nothing, even rain even, and ever less of what is not covered."""
+"""What is expected of rain: how it fades, what is never made up, and how uncertain it is."""
 
 import pytest
 import torch
 
 from ssldm.model.prior import Expectation, Prior, PriorConfig
 
-CHANNELS, BANDS, FRAMES, HISTORY = 6, 4, 3, 5
-SIDE = 48
-# All bands, away from the edges.
-CENTRE = slice(None), slice(16, 32), slice(16, 32)
+CHANNELS, HISTORY, BANDS, FRAMES = 5, 3, 4, 6
+LEADS = torch.tensor([0, 2, 5])
 
 
-@pytest.fixture
-def prior() -> Prior:
-    """An untrained one: its network says nothing, but its offset is not zero."""
+def untrained() -> Prior:
     torch.manual_seed(0)
-    prior = Prior(PriorConfig(width=8), CHANNELS, HISTORY, BANDS, FRAMES)
+    return Prior(PriorConfig(width=8), CHANNELS, HISTORY, BANDS, FRAMES)
+
+
+def trained() -> Prior:
+    """One that says something, if nothing learned."""
+    prior = untrained()
     with torch.no_grad():
-        prior.offset.fill_(0.5)
+        for parameter in prior.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
     return prior
 
 
+def rain(strength: float = 1.0) -> torch.Tensor:
+    """Waves of both motions, ``(1, t, 2, c, h, w)``."""
+    waves = torch.randn(1, len(LEADS), 2, CHANNELS, 24, 30, generator=torch.Generator().manual_seed(1))
+    return strength * waves
+
+
+@torch.no_grad()
 def expected(prior: Prior, waves: torch.Tensor, coverage: torch.Tensor | None = None) -> Expectation:
-    """Of the same waves ``(c, h, w)`` along both motions at all lead times."""
-    pair = waves.expand(1, FRAMES, 2, -1, -1, -1)
-    covered = (
-        torch.ones(1, FRAMES, 1, SIDE, SIDE) if coverage is None else coverage.expand(1, FRAMES, 1, -1, -1)
-    )
+    size = waves.shape[-2:]
+    coverage = torch.ones(1, len(LEADS), 1, *size) if coverage is None else coverage
+    expectation: Expectation = prior(waves, coverage, torch.zeros(1, len(LEADS), HISTORY, *size), LEADS)
+    return expectation
+
+
+def test_untrained_it_fades_the_mean_of_both_motions() -> None:
+    waves = rain()
+    found = expected(untrained(), waves)
+    factor = torch.exp(-(LEADS + 1.0) / FRAMES)[None, :, None, None, None]
+    torch.testing.assert_close(found.waves, factor * waves.mean(dim=2))
+    assert found.log_deviation.shape == (1, len(LEADS), BANDS, 24, 30)
+
+
+def test_what_is_added_comes_where_rain_is_and_hardly_where_none_is() -> None:
+    prior = untrained()
     with torch.no_grad():
-        found: Expectation = prior(
-            pair, covered, torch.zeros(1, FRAMES, HISTORY, SIDE, SIDE), torch.arange(FRAMES)
-        )
-    return found
+        prior.slope.zero_()
+        prior.offset.fill_(1.0)
+
+    def added(first: float) -> torch.Tensor:
+        waves = torch.zeros_like(rain())
+        waves[:, :, :, 0] = first
+        return expected(prior, waves).waves
+
+    assert 0.0 < float(added(0.0).max()) < 0.05
+    torch.testing.assert_close(added(0.25), torch.full_like(added(0.25), 0.5), atol=0.01, rtol=0.0)
+    assert float(added(10.0).min()) > 0.95
 
 
-def test_nothing_comes_where_no_rain_is_around(prior: Prior) -> None:
-    waves = torch.zeros(CHANNELS, SIDE, SIDE)
-    waves[0, :8, :8] = 1.0
-    found = expected(prior, waves).waves[0]
-    assert float(found[:, :, 4, 4].min()) > 0.3
-    # The means over neighbourhoods do not reach so far, and the offset is a hundredth of what it is in rain.
-    assert float(found[:, :, 40:, 40:].abs().max()) < 0.04
+def test_what_is_not_covered_stays_dry_and_tells_nothing() -> None:
+    coverage = torch.ones(1, len(LEADS), 1, 24, 30)
+    coverage[..., 15:] = 0.0
+    found = expected(trained(), rain(), coverage)
+    assert not found.waves[..., 15:].any()
+    assert found.waves[..., :15].any()
+    other = rain()
+    other[..., 15:] = 9.0
+    told, changed = (expected(untrained(), waves, coverage) for waves in (rain(), other))
+    torch.testing.assert_close(changed.waves, told.waves)
+    torch.testing.assert_close(changed.log_deviation, told.log_deviation)
 
 
-def test_even_rain_is_less_uncertain_than_uneven_rain_of_the_same_strength(prior: Prior) -> None:
-    generator = torch.Generator().manual_seed(0)
-    even = torch.zeros(CHANNELS, SIDE, SIDE)
-    even[0] = 1.0
-    uneven = torch.randn(CHANNELS, SIDE, SIDE, generator=generator)
-    uneven[0] = 1.0 + torch.randn(SIDE, SIDE, generator=generator)
-    of_even, of_uneven = (expected(prior, waves).log_deviation[0, 0][CENTRE] for waves in (even, uneven))
-    assert bool((of_uneven - of_even > 0.5).all())
+def test_the_deviation_of_every_band_grows_with_the_rain_and_even_rain_stays_even() -> None:
+    prior = untrained()
+    weak, strong = (expected(prior, rain(strength)).log_deviation for strength in (10.0, 20.0))
+    torch.testing.assert_close(strong - weak, torch.full_like(weak, 2.0).log(), atol=0.01, rtol=0.0)
+    even = torch.zeros_like(rain())
+    even[:, :, :, 0] = 3.0
+    # Away from the edges, where Gaussian means of a constant are that.
+    found = expected(prior, even).log_deviation[..., 12, 15]
+    none = expected(prior, torch.zeros_like(even)).log_deviation[..., 12, 15]
+    torch.testing.assert_close(found, none, atol=0.1, rtol=0.0)
 
 
-def test_each_band_has_the_variability_of_its_own_waves(prior: Prior) -> None:
-    """Finer ones that of waves within blocks, the third that of near blocks, the last that of far ones."""
-    rows = torch.arange(SIDE, dtype=torch.float32)[:, None].expand(SIDE, SIDE)
-    fields = torch.zeros(3, CHANNELS, SIDE, SIDE)
-    fields[0, 1:] = 1.0
-    fields[1, 0] = (torch.pi * rows).cos()
-    fields[2, 0] = (2.0 * torch.pi * rows / 40.0).cos()
-    fine, near, far = (
-        expected(prior, waves).log_deviation[0, 0][CENTRE].mean(dim=(-2, -1)) for waves in fields
-    )
-    assert bool((fine[:2] > near[:2] + 2.0).all())
-    assert bool((fine[:2] > far[:2] + 2.0).all())
-    assert float(near[2]) > max(float(fine[2]), float(far[2])) + 0.5
-    assert float(far[3]) > max(float(fine[3]), float(near[3])) + 0.5
+@pytest.mark.parametrize("wavelength", [6.0, 80.0])
+def test_bands_vary_as_the_rain_of_their_scale(wavelength: float) -> None:
+    """The finest band does as the waves within blocks, the coarsest as rain over many of them."""
+    waves = torch.zeros(1, len(LEADS), 2, CHANNELS, 24, 160)
+    waves[:, :, :, 0] = torch.sin(2.0 * torch.pi * torch.arange(160) / wavelength)
+    deviation = expected(untrained(), waves).log_deviation[..., 12, 40:120].exp().mean(dim=(0, 1, 3))
+    middle, coarse = deviation[-2:] / deviation[0]
+    assert (middle > 3.0 * coarse) == (wavelength == 6.0)
+    assert max(middle, coarse) > 3.0
 
 
-def test_what_is_not_covered_is_not_expected(prior: Prior) -> None:
-    coverage = torch.ones(SIDE, SIDE)
-    coverage[:, 24:] = 0.0
-    waves = torch.ones(CHANNELS, SIDE, SIDE)
-    found = expected(prior, waves, coverage).waves[0]
-    assert float(found[..., 24:].abs().max()) == 0.0
-    # Means are those of what is covered: at its edge as inside.
-    torch.testing.assert_close(
-        found[..., :24], expected(prior, waves).waves[0, ..., :24], atol=0.02, rtol=0.0
-    )
+def test_the_network_changes_deviations_by_no_more_than_a_bound() -> None:
+    prior = untrained()
+    before = expected(prior, rain()).log_deviation
+    with torch.no_grad():
+        prior.network.leave.bias.fill_(1e3)
+    torch.testing.assert_close(expected(prior, rain()).log_deviation - before, torch.full_like(before, 3.0))

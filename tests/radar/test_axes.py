@@ -150,6 +150,26 @@ def test_latitudes_and_longitudes_of_every_pixel_stand_in_for_axes(indexed: bool
     assert place(open_radar(rain(*index, **straight))) == pytest.approx((lon[1, 2], lat[1, 2]), abs=1e-6)
 
 
+@pytest.mark.parametrize(("slant", "lines"), [((0.0, 0.4), "rows"), ((0.4, 0.0), "columns")])
+def test_latitudes_and_longitudes_off_the_grid_of_the_projection_are_refused(
+    slant: tuple[float, float], lines: str
+) -> None:
+    """Rows that run north, or columns that run east, by some pixels from end to end."""
+    east, north = np.meshgrid(X, Y)
+    slanted = east + slant[0] * (Y[0] - north), north + slant[1] * (east - X[0])
+    lon, lat = Transformer.from_crs("EPSG:32632", "EPSG:4326", always_xy=True).transform(*slanted)
+    data = rain(None, None, {"crs_wkt": UTM}, lat=(("y", "x"), lat), lon=(("y", "x"), lon))
+    with pytest.raises(ObservationError, match=f"{lines} lie on the grid of the projection"):
+        open_radar(data)
+
+
+@pytest.mark.parametrize("missing", ["y", "x"])
+def test_one_axis_alone_is_no_place(missing: str) -> None:
+    axes = {"y": ("y", Y, METRES), "x": ("x", X, METRES)} | {missing: None}
+    with pytest.raises(ObservationError, match="expected coordinates for the dimensions 'y' and 'x'"):
+        open_radar(rain(axes["y"], axes["x"], {"crs_wkt": UTM}))
+
+
 def test_latitudes_beyond_the_poles_are_refused() -> None:
     data = rain(None, None).rename(y="lat", x="lon")
     with pytest.raises(ObservationError, match="-90 to 90"):

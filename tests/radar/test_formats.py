@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from pydantic import ValidationError
 from pyproj import CRS, Transformer
 from radar_files import (
     write_bom,
@@ -25,6 +26,7 @@ from radar_files import (
 )
 
 from ssldm.errors import ConfigurationError, NotGeoreferenced, ObservationError
+from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.formats.sevir import liquid_of_byte, rain_of_liquid
 from ssldm.radar.open import open_radar
 from ssldm.radar.units import ZRRelation
@@ -84,6 +86,17 @@ def test_another_grib_is_refused(tmp_path: Path) -> None:
         open_radar(write_mrms(tmp_path, "20190610-000200", np.zeros((2, 2)), parameter=(6, 2)))
 
 
+def test_reading_grib_leaves_no_file_open(tmp_path: Path) -> None:
+    path = write_mrms(tmp_path, "20260601-000000", np.zeros((3, 4)))
+
+    def opened() -> int:
+        open_radar(path).load()
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    if Path("/proc/self/fd").is_dir():
+        assert opened() == opened() == opened()
+
+
 def test_a_file_of_several_grib_messages_is_refused(tmp_path: Path) -> None:
     path = write_mrms(tmp_path, "20190610-000200", np.zeros((2, 2)))
     path.write_bytes(2 * path.read_bytes())
@@ -102,6 +115,16 @@ def test_the_header_of_a_pgm_image_decides(tmp_path: Path) -> None:
         open_radar(path)
     path.write_bytes(b"P5\n1 1\n255\n\x00")
     with pytest.raises(ObservationError, match="expected stereographic as type of the header, found none"):
+        open_radar(path)
+
+
+def test_fields_of_one_quantity_that_do_not_tell_their_times_are_refused(tmp_path: Path) -> None:
+    path = write_odim(tmp_path, "20180824181500", np.zeros((2, 2)))
+    with h5py.File(path, "a") as file:
+        file.copy("dataset1", "dataset2")
+        for number in (1, 2):
+            del file[f"dataset{number}/what"].attrs["enddate"]
+    with pytest.raises(ObservationError, match="expected one field of RATE, found several"):
         open_radar(path)
 
 
@@ -212,6 +235,17 @@ def test_meteonet(tmp_path: Path) -> None:
     (tmp_path / "radar_coords_NW.npz").unlink()
     with pytest.warns(NotGeoreferenced, match="no radar_coords_NW"):
         assert "crs" not in open_radar(path).coords
+
+
+def test_meteonet_without_coordinates_has_pixels_of_a_hundredth_of_a_degree(tmp_path: Path) -> None:
+    path = write_meteonet(tmp_path, np.zeros((1, 3, 7)), [5])
+    (tmp_path / "radar_coords_NW.npz").unlink()
+    with pytest.warns(NotGeoreferenced, match="no radar_coords_NW.npz"):
+        data = open_radar(path)
+    assert data.shape == (1, 3, 7)
+    for axis in ("y", "x"):
+        # A quarter of the meridian has 90 degrees and 10,000 km.
+        np.testing.assert_allclose(np.abs(np.diff(data[axis])), 1e7 / 90.0 / 100.0, rtol=0.01)
 
 
 def test_meteonet_dates_name_no_other_function(tmp_path: Path) -> None:
@@ -358,6 +392,14 @@ def test_rates_beyond_nature_are_unobserved_and_the_rule_is_recorded(tmp_path: P
     np.testing.assert_allclose(data.values, [[[999.0, np.nan], [np.nan, 0.0]]], rtol=1e-6)
     assert data.attrs["max_rate"] == 1000.0
     np.testing.assert_allclose(open_radar(path, max_rate=3000.0).values[0, 1, 0], 2734.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, np.inf, np.nan])
+def test_the_highest_rate_is_a_number_above_zero(limit: float) -> None:
+    with pytest.raises(ValidationError, match="max_rate"):
+        ReadOptions(max_rate=limit)
+    with pytest.raises(ConfigurationError, match="expected a positive rate"):
+        open_radar("never read", max_rate=limit)
 
 
 def test_a_format_can_be_named(tmp_path: Path) -> None:

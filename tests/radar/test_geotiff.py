@@ -224,6 +224,44 @@ def test_images_that_are_turned_or_nowhere_or_in_other_lengths_are_refused(tmp_p
     refused(write_geotiff(tmp_path, NAME, RATES, unit="mm/h", crs=in_feet), "expected a projection in metres")
 
 
+@pytest.mark.parametrize("shear", [Affine(2000, 300, 0, 0, -2000, 0), Affine(2000, 0, 0, 300, -2000, 0)])
+def test_images_whose_rows_or_columns_are_slanted_are_refused(tmp_path: Path, shear: Affine) -> None:
+    refused(write_geotiff(tmp_path, NAME, RATES, unit="mm/h", transform=shear), "found a turned image")
+
+
+def test_what_the_mask_of_an_image_hides_is_unobserved(tmp_path: Path) -> None:
+    import rasterio
+
+    path = write_geotiff(tmp_path, NAME, np.ones((2, 3), np.float32), unit="mm/h")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(np.array([[255, 0, 255], [255, 255, 0]], np.uint8))
+    np.testing.assert_array_equal(open_radar(path).values[0], [[1.0, np.nan, 1.0], [1.0, 1.0, np.nan]])
+
+
+def test_a_large_offset_loses_nothing_of_double_precision(tmp_path: Path) -> None:
+    stored = 1e9 + np.array([[0.0, 1.5, 20.25]])
+    path = write_geotiff(tmp_path, NAME, stored, unit="mm/h", scaling=(1.0, -1e9))
+    np.testing.assert_allclose(open_radar(path).values[0, 0], [0.0, 1.5, 20.25], rtol=1e-6)
+
+
+def test_a_relation_that_is_asked_for_counts_for_finnish_images_too(tmp_path: Path) -> None:
+    path = write_fmi_geotiff(tmp_path, "201609281445", np.array([[124]]))
+    data = open_radar(path, zr=ZRRelation(a=300.0, b=1.4))
+    np.testing.assert_allclose(data.values[0, 0, 0], zr(30.0, 300.0, 1.4), rtol=1e-6)
+
+
+def test_a_period_without_a_unit_and_a_calendar_of_no_one_are_refused(tmp_path: Path) -> None:
+    refused(
+        write_geotiff(tmp_path, NAME, RATES, unit="mm", tags={"accumulation time": "5"}), "expected .*period"
+    )
+    tags = {"time#units": "days since 2023-12-31", "time#calendar": "360_day"}
+    band = {"NETCDF_DIM_time": "61"}
+    refused(
+        write_geotiff(tmp_path, "rain.tif", RATES, unit="mm/h", tags=tags, band_tags=band),
+        "NETCDF_DIM_time",
+    )
+
+
 def test_fmi_images_follow_what_they_state(tmp_path: Path) -> None:
     path = write_fmi_geotiff(tmp_path, "201609281445", np.array([[0, 1, 40, 255]]))
     import rasterio

@@ -44,6 +44,13 @@ def test_one_projection_may_be_written_in_two_ways(tmp_path: Path) -> None:
     assert open_radar(images(tmp_path, LAEA, same)).sizes["time"] == 2
 
 
+def test_projections_that_agree_in_one_corner_alone_are_refused(tmp_path: Path) -> None:
+    """They have their origin in common, where the images begin."""
+    true_at = [f"+proj=stere +lat_0=90 +lat_ts={latitude} +ellps=WGS84" for latitude in (60, 62)]
+    with pytest.raises(ObservationError, match="expected one projection"):
+        open_radar(images(tmp_path, *true_at))
+
+
 @pytest.mark.parametrize(("pixels", "fits"), [(0.005, True), (0.02, False), (0.5, False)])
 def test_grids_are_one_to_a_hundredth_of_a_pixel_wherever_they_lie(
     tmp_path: Path, pixels: float, fits: bool
@@ -53,6 +60,16 @@ def test_grids_are_one_to_a_hundredth_of_a_pixel_wherever_they_lie(
         assert open_radar(paths).sizes["time"] == 2
     else:
         with pytest.raises(ObservationError, match=r"expected one grid, found another .* m away in x"):
+            open_radar(paths)
+
+
+@pytest.mark.parametrize(("metres", "fits"), [(16, True), (24, False)])
+def test_projections_are_one_to_a_hundredth_of_a_pixel(tmp_path: Path, metres: int, fits: bool) -> None:
+    paths = images(tmp_path, LAEA, LAEA.replace("+x_0=1950000", f"+x_0={1950000 + metres}"))
+    if fits:
+        assert open_radar(paths).sizes["time"] == 2
+    else:
+        with pytest.raises(ObservationError, match="expected one projection"):
             open_radar(paths)
 
 

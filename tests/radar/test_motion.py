@@ -31,6 +31,19 @@ def test_a_second_estimate_of_the_motion_finds_it_too() -> None:
     assert mean_motion(context[:, :16, :16], small) is small
 
 
+def test_around_a_shower_in_dry_air_the_search_finds_its_motion() -> None:
+    """Where nothing is seen to move, nothing is taken for air at rest."""
+    rows, columns = np.mgrid[:160, :160]
+    frames = [
+        20.0 * np.exp(-((rows - 80 + step) ** 2 + (columns - 76 - 3 * step) ** 2) / 100.0)
+        for step in range(4)
+    ]
+    context = np.where(np.stack(frames) > 0.1, np.stack(frames), 0.0).astype(np.float32)
+    searched = 2.0 * mean_motion(context, np.zeros((2, 160, 160), np.float32))
+    np.testing.assert_allclose(searched[:, 79, 80], [3.0, -1.0], atol=0.5)
+    np.testing.assert_allclose(searched[:, 79, 120], [3.0, -1.0], atol=1.0)
+
+
 def test_the_smallest_domains_have_a_motion_too() -> None:
     for seed in range(12):
         for size in ((24, 24), (32, 32), (16, 200)):

@@ -56,6 +56,13 @@ def test_no_more_files_are_read_than_hold_what_is_wanted(folder: Path, opened: l
     assert len(opened) == 12 - 3
 
 
+def test_a_single_file_that_is_late_hides_no_others(folder: Path) -> None:
+    late = write_knmi(folder, "2010-08-26T06:00", np.full((8, 8), 99))
+    late.rename(folder / "RAD_NL25_RAP_5min_201008260350.h5")
+    until = np.datetime64("2010-08-26T03:30")
+    assert numbers(read_newest(folder, Wanted(2, until))) == [5, 6]
+
+
 def test_files_without_times_in_their_names_are_all_looked_into(folder: Path, opened: list[str]) -> None:
     for number, path in enumerate(sorted(folder.iterdir(), reverse=True)):
         path.rename(folder / f"{'abcdefghijkl'[number]}.h5")

@@ -166,8 +166,10 @@ def test_groups_of_netcdf_are_read_or_named(tmp_path: object) -> None:
     for path, groups in ((one, ["science/grids"]), (two, ["a", "b"])):
         for number, group in enumerate(groups):
             data.to_netcdf(path, group=group, mode="a" if number else "w", engine="h5netcdf")
+    quality = xr.Dataset({"quality": (("time", "y", "x"), np.ones((1, 3, 3)))})
+    quality.to_netcdf(two, group="c", mode="a", engine="h5netcdf")
     np.testing.assert_array_equal(open_radar(one).values, 3.0)
-    with pytest.raises(ObservationError, match="found the groups a, b"):
+    with pytest.raises(ObservationError, match=r"found the groups a, b$"):
         open_radar(two)
 
 

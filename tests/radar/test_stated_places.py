@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from pyproj import CRS, Proj
+from pyproj import CRS, Proj, Transformer
 from radar_files import change_attributes, write_knmi, write_odim
 
 from ssldm.errors import ObservationError
@@ -115,6 +115,25 @@ def test_odim_corners_that_are_nowhere_on_earth_are_refused(tmp_path: Path, corn
         open_radar(path)
 
 
+@pytest.mark.parametrize("turn", [0.0, -360.0])
+def test_odim_on_latitudes_and_longitudes_lies_where_its_corners_say(tmp_path: Path, turn: float) -> None:
+    """Whether the eastern corner is told as degrees east or, all around the earth, west."""
+    path = write_odim(tmp_path, "20180824181500", np.zeros((4, 3)))
+    degrees = {"projdef": "+proj=longlat +ellps=WGS84", "xscale": 0.02, "yscale": 0.01}
+    corners = {"LL_lon": -0.04, "LL_lat": 50.0, "UR_lon": 0.02 + turn, "UR_lat": 50.04}
+    found = open_radar(change_attributes(path, "where", **degrees, **corners))
+    to_degrees = Transformer.from_crs(
+        CRS.from_wkt(found["crs"].attrs["crs_wkt"]), "EPSG:4326", always_xy=True
+    )
+    for row, column in ((0, 0), (3, 2), (0, 2)):
+        there = to_degrees.transform(float(found["x"][column]), float(found["y"][row]))
+        expected = -0.04 + 0.02 * (column + 0.5), 50.04 - 0.01 * (row + 0.5)
+        np.testing.assert_allclose(there, expected, atol=2e-5)
+    change_attributes(path, "where", UR_lon=0.07 + turn)
+    with pytest.raises(ObservationError, match="expected the upper right corner"):
+        open_radar(path)
+
+
 @pytest.mark.parametrize("units", ["M,M", "m,m", "M, M"])
 def test_lengths_of_knmi_are_metres_however_written(tmp_path: Path, units: str) -> None:
     path = write_knmi(tmp_path, TIME, np.zeros((4, 3)))
@@ -123,6 +142,20 @@ def test_lengths_of_knmi_are_metres_however_written(tmp_path: Path, units: str) 
     found = open_radar(change_attributes(path, "geographic", geo_dim_pixel=units, **metres))
     for axis in "xy":
         np.testing.assert_array_equal(found[axis], expected[axis])
+
+
+def test_offsets_of_knmi_are_pixels_from_the_pole_to_the_upper_left_corner(tmp_path: Path) -> None:
+    path = change_attributes(
+        write_knmi(tmp_path, TIME, np.zeros((4, 3))),
+        "geographic",
+        geo_column_offset=10.0,
+        geo_row_offset=1800.0,
+        geo_pixel_size_x=2.0,
+        geo_pixel_size_y=-2.5,
+    )
+    found = open_radar(path)
+    np.testing.assert_allclose(found["x"], 20e3 + 2e3 * (np.arange(3) + 0.5))
+    np.testing.assert_allclose(found["y"], -4500e3 - 2.5e3 * (np.arange(4) + 0.5))
 
 
 @pytest.mark.parametrize(

@@ -116,4 +116,5 @@ def test_jitter_makes_no_gaps_and_hides_none() -> None:
 
 def test_times_within_half_a_minute_are_the_same_time() -> None:
     np.testing.assert_array_equal(coinciding(at(0, 300, 600), at(10, 345, 601)), at(0, 600))
+    np.testing.assert_array_equal(coinciding(at(0, 300), at(29, 330)), at(0))
     assert len(coinciding(at(0), at()[:0])) == len(coinciding(at()[:0], at(0))) == 0

@@ -130,6 +130,16 @@ def test_statistics_of_paired_and_of_independent_members_add_up() -> None:
     assert_mean(together["rank_frequency"], 1.0)
 
 
+def test_every_member_of_a_group_is_ranked_in_its_turn() -> None:
+    """Of two pairs the first members lie below the observation, the second ones above it."""
+    members = np.array([1.0, 3.0, 1.0, 3.0])[:, None, None, None] * np.ones((4, 1, 50, 50))
+    case = Case.of(members, np.full((1, 50, 50), 2.0), groups=np.array([0, 0, 1, 1]))
+    ranks = scores(case)["rank_frequency"].values.squeeze()
+    # In each turn a third of the ranks 0…4 are what one of three is.
+    assert ranks[:2].sum() > 0.3 * ranks.sum()
+    assert ranks[-2:].sum() > 0.3 * ranks.sum()
+
+
 def test_without_independent_members_there_is_no_fair_score_and_no_spread() -> None:
     pair, ensemble = drawn([0, 0], -1.0, seed=10), drawn([0, 1], 0.0, seed=11)
     parts = [statistics_of(case, PROTOCOL, np.random.default_rng(0)) for case in (pair, ensemble)]

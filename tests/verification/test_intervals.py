@@ -78,6 +78,14 @@ def test_lead_frame_0_is_all_lead_times_together() -> None:
         )
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_score_that_no_event_has_is_no_reason_to_warn() -> None:
+    dry = statistics(0.1)
+    dry["contingency"][:] = 0
+    csi = scores_with_intervals({"a": dry.sum("lead_time")})["a"]["csi"]
+    assert np.isnan(csi).all()
+
+
 def test_a_score_that_many_drawn_events_have_not_has_no_interval() -> None:
     dry = statistics(0.1).isel(event=[0, 1])
     dry["contingency"][1] = 0  # nothing is known of heavy rain in the second event

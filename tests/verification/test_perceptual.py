@@ -42,7 +42,16 @@ def test_lpips_is_the_mean_squared_distance_of_features(networks: Perceptual) ->
 def scores_of_lpips(sums: xr.Dataset) -> np.ndarray:
     from ssldm.verification.perceptual import lpips
 
-    return lpips(sums["lpips"]).values
+    found = lpips(sums["lpips"])
+    assert "lpips_term" not in found.coords
+    return found.values
+
+
+def test_members_after_the_fourth_change_nothing(networks: Perceptual) -> None:
+    truth, members = rain(10, 32, 32), rain(6, 10, 32, 32, seed=1)
+    all_six, four, three = (networks(Case.of(members[:count], truth)) for count in (6, 4, 3))
+    xr.testing.assert_identical(all_six, four)
+    assert not four.equals(three)
 
 
 def test_fvd_is_the_distance_of_normal_distributions_of_features(networks: Perceptual) -> None:

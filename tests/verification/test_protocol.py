@@ -253,6 +253,12 @@ def test_a_perfect_forecast_gets_perfect_scores(still: bool) -> None:
     np.testing.assert_allclose(found["power_ratio"].dropna("wavelength"), 1.0, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_perfect_forecast_is_no_reason_to_warn() -> None:
+    _, truth = fields(13)
+    assert scores(Case.of(truth[None].repeat(3, axis=0), truth))["psnr"].item() == np.inf
+
+
 def test_what_does_not_count_changes_nothing() -> None:
     members, truth, valid = holed(14)
     results = []

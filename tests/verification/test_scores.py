@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ssldm.verification.baselines import BASELINES, FellBack, Setting
+from ssldm.verification.baselines import BASELINES, FellBack, Setting, _decibel
 from ssldm.verification.comparison import compare
 from ssldm.verification.crps import crps_ensemble
 from ssldm.verification.statistics import Protocol, scores_of
@@ -108,3 +108,29 @@ def test_a_baseline_that_cannot_be_fitted_says_so() -> None:
     with pytest.warns(FellBack, match="steps: extrapolation instead"):
         found = BASELINES["steps"](setting)
     np.testing.assert_array_equal(found, BASELINES["extrapolation"](setting).repeat(4, axis=0))
+
+
+@pytest.mark.filterwarnings("error::ssldm.verification.baselines.FellBack")
+@pytest.mark.parametrize("name", ["sprog", "steps"])
+def test_a_storm_is_not_extrapolated_where_a_baseline_can_be_fitted(name: str) -> None:
+    storm = contexts()["storm"]
+    setting = Setting(storm, lead_frames=2, members=2, seed=0, step_minutes=5.0, pixel_km=1.0)
+    found = BASELINES[name](setting)
+    assert not np.allclose(found[0], BASELINES["extrapolation"](setting)[0], atol=0.05, equal_nan=True)
+
+
+def test_a_few_wet_pixels_are_too_dry_to_fit_anything_to() -> None:
+    context = np.zeros((4, 64, 64), np.float32)
+    context[:, 30, 30:32] = 5.0
+    setting = Setting(context, lead_frames=2, members=2, seed=0, step_minutes=5.0, pixel_km=1.0)
+    with pytest.warns(FellBack, match="too dry"):
+        BASELINES["steps"](setting)
+
+
+def test_baselines_get_decibels_as_pysteps_makes_them() -> None:
+    from pysteps.utils.transformation import dB_transform
+
+    context = contexts()["half unobserved"]
+    setting = Setting(context, lead_frames=2, members=2, seed=0, step_minutes=5.0, pixel_km=1.0)
+    expected, _ = dB_transform(np.nan_to_num(context[1:], nan=0.0), threshold=0.1, zerovalue=-15.0)
+    np.testing.assert_allclose(_decibel(setting), expected, atol=1e-5)

@@ -29,6 +29,10 @@ def test_numbers_and_sets_in_rising_order_each_rate_once() -> None:
     assert rates("2mm/h,2") == [2.0]
 
 
+def test_commas_without_anything_between_are_passed_over() -> None:
+    assert rates("0.5,,2,") == [0.5, 2.0]
+
+
 def test_reflectivity_is_converted_as_the_observations_were() -> None:
     by_hand = [(10 ** (dbz / 10) / 200.0) ** (1 / 1.6) for dbz in (12, 18, 24, 32)]
     assert rates("meteonet") == pytest.approx(by_hand, rel=1e-6)

@@ -45,6 +45,15 @@ def test_windows_have_no_gaps_and_are_observed(storm: xr.DataArray) -> None:
         windows([storm], frames=12)
 
 
+@pytest.mark.parametrize(("observed", "count"), [(0.3, 4), (0.5, 3)])
+def test_windows_are_observed_on_average_over_their_frames(
+    storm: xr.DataArray, observed: float, count: int
+) -> None:
+    seldom = storm.copy()
+    seldom[:3, :, :70] = np.nan  # the left tile, in three of the first window's five frames
+    assert len(windows([seldom], frames=5, size=64, observed=observed)) == count
+
+
 def later(data: xr.DataArray, hours: int, **attributes: str) -> xr.DataArray:
     shifted = data.assign_coords(time=data["time"] + np.timedelta64(hours, "h"))
     return shifted.assign_attrs(attributes)
