@@ -62,7 +62,7 @@ class Region:
         return field[..., self.row : self.row + self.height, self.column : self.column + self.width]
 
 
-def trajectory(motion: Tensor, region: Region, spacing: int = 1) -> Iterator[Tensor]:
+def trajectory(motion: Tensor, region: Region, spacing: int) -> Iterator[Tensor]:
     """Where the air at each pixel was one time step before, two steps, and so on without end.
 
     Args:

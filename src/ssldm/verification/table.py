@@ -80,6 +80,6 @@ def tidy_table(scores: Mapping[str, xr.Dataset], names: Mapping[float, str] | No
         for metric, values in dataset.items():
             estimates = values.to_dataset("estimate").to_dataframe().reset_index().rename(columns=_COLUMN_OF)
             parts.append(estimates.assign(contestant=name, metric=str(metric), **dataset.attrs))
-    table = pd.concat(parts, ignore_index=True).reindex(columns=list(COLUMNS))
+    table = pd.concat(parts).reindex(columns=list(COLUMNS))
     table["threshold_name"] = table["threshold"].map(dict(names or {}))
     return table.sort_values(["contestant", "lead_frame"], kind="stable", ignore_index=True)
