@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from storm_models import untrained_storm_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ssldm.errors import ObservationError
@@ -15,7 +16,7 @@ from ssldm.forecast.extent import observed_extent
 from ssldm.forecast.noise import StormNoise
 from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.forecast.storm_ensemble import StormEnsemble
-from ssldm.model.storm_model import StormConfig, StormModel
+from ssldm.model.storm_model import StormModel
 from ssldm.model.storm_noise import StormNoiseConfig
 from ssldm.radar.motion import SPACING
 
@@ -23,14 +24,7 @@ from ssldm.radar.motion import SPACING
 def storm_model(**changed: object) -> StormModel:
     """A small model with a prior that says something, if nothing learned."""
     torch.manual_seed(0)
-    model = StormConfig(
-        name="tiny storm",
-        lead_frames=6,
-        scaling={"kind": "power"},
-        autoencoder={"kind": "block", "width": 8, "latent_channels": 10},
-        prior={"width": 16},
-        **changed,
-    ).build()
+    model = untrained_storm_model(6, **changed)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape))

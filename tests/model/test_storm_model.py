@@ -2,20 +2,15 @@
 
 import pytest
 import torch
+from storm_models import untrained_storm_model
 
-from ssldm.model.storm_model import StormConfig, StormModel
+from ssldm.model.storm_model import StormModel
 
 
 @pytest.fixture(scope="module")
 def model() -> StormModel:
     torch.manual_seed(0)
-    return StormConfig(
-        name="tiny",
-        lead_frames=2,
-        scaling={"kind": "power"},
-        autoencoder={"kind": "block", "width": 8, "latent_channels": 6},
-        prior={"width": 16},
-    ).build()
+    return untrained_storm_model(2)
 
 
 def test_deviations_are_those_of_blocks_in_their_middle_and_change_steadily_between(
@@ -39,5 +34,5 @@ def test_rates_come_back_and_the_weakest_only_where_asked_for(model: StormModel)
 
 @torch.no_grad()
 def test_waves_that_are_nothing_are_dry(model: StormModel) -> None:
-    dry = model.decode(torch.zeros(1, 2, 6, 3, 4))
+    dry = model.decode(torch.zeros(1, 2, 10, 3, 4))
     torch.testing.assert_close(dry, torch.zeros(1, 2, 24, 32))

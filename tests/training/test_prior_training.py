@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from storm_models import untrained_storm_model
 
 from ssldm.errors import ObservationError
 from ssldm.forecast.condition import carry_context
 from ssldm.forecast.weights_folder import read_weights
-from ssldm.model.storm_model import StormConfig, StormModel
+from ssldm.model.storm_model import StormModel
 from ssldm.radar.motion import SPACING
 from ssldm.radar.simulation import simulate
 from ssldm.training.pack import PackConfig, build_pack
@@ -33,13 +34,7 @@ CPU = torch.device("cpu")
 
 
 def tiny_storm_model() -> StormModel:
-    return StormConfig(
-        name="tiny storm",
-        lead_frames=8,
-        scaling={"kind": "power"},
-        autoencoder={"kind": "block", "width": 8, "latent_channels": 10},
-        prior={"width": 16},
-    ).build()
+    return untrained_storm_model(8)
 
 
 @pytest.fixture(scope="module")

@@ -40,10 +40,8 @@ class Displacements:
 
     def of_pair(self, units: Tensor, lead: int, region: Region) -> Tensor:
         """Both members' displacements ``(2, 2, h, w)`` in pixels, x then y, in a region of the domain."""
-        return in_pixels(units, region, self.config) * self.deviations[lead] * _SIGNS.to(units)
-
-
-_SIGNS = torch.tensor([1.0, -1.0])[:, None, None, None]
+        first = self.deviations[lead] * in_pixels(units, region, self.config)
+        return torch.cat([first, -first])
 
 
 def in_pixels(units: Tensor, region: Region, config: DisplacementConfig) -> Tensor:
