@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 import time
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def storm_model(autoencoder: Path, width: int, postprocess: list[dict[str, float
     from ssldm.training.autoencoder_weights import load_coded
 
     coded = load_coded(autoencoder)
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+    versions = {"ssldm": project["version"], "torch": torch.__version__}
     model = StormConfig(
         name="small", scaling=coded.config.scaling, autoencoder=coded.config.autoencoder,
-        prior={"width": width}, postprocess=postprocess, versions={"torch": torch.__version__},
+        prior={"width": width}, postprocess=postprocess, versions=versions,
     ).build()  # fmt: skip
     model.autoencoder.load_state_dict(coded.network.state_dict())
     return model, coded.latent_std

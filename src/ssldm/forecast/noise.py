@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ssldm.forecast.advection import Region, trajectory
+from ssldm.forecast.advection import Region, sample_at, trajectory
 from ssldm.forecast.tiling import Tiling, squares
 from ssldm.model.storm_noise import StormNoiseConfig, filtered, storm_filters
 from ssldm.radar.motion import SPACING
@@ -14,8 +14,9 @@ from ssldm.radar.motion import SPACING
 _PART, _OVERLAP = 128, 0.5
 # Parts that are filtered together: what the cache of a processor holds, or what keeps an accelerator busy.
 _TOGETHER_ON_CPU, _TOGETHER = 4, 64
-# Side in pixels of the squares that white noise is carried in.
-_SIDE = 256
+# Side in pixels of the squares that white noise is carried in, and pixels between the places of which it is
+# kept where it comes from.
+_SIDE, _SPACING = 256, 8
 
 
 class StormNoise:
@@ -50,7 +51,7 @@ class StormNoise:
         self.parts = [part for part in tiling if blocks[:, *_blocks(part, side)].any()]
         numbers = range(len(self.parts))
         self.batches, self.carried = [], []
-        self.squares = squares(height, width, _SIDE)
+        whole = Region.whole(height, width)
         for each in blocks:
             made = [number for number in numbers if each[_blocks(self.parts[number], side)].any()]
             below = torch.zeros_like(each)
@@ -58,9 +59,14 @@ class StormNoise:
                 below[_blocks(self.parts[number], side)] = True
             self.batches.append(_batches(made, self.device))
             self.carried.append(
-                [number for number, square in enumerate(self.squares) if below[_blocks(square, side)].any()]
+                [
+                    whole.part(*square)
+                    for square in squares(height, width, _SIDE)
+                    if below[_blocks(square, side)].any()
+                ]
             )
-        self.origins = self._origins(motion)
+        steps = trajectory(motion[None], whole, SPACING)
+        self.displacements = [next(steps)[..., ::_SPACING, ::_SPACING].clone() for _ in self.carried]
         waves = self.weight.shape[0], self.weight.shape[1] // 2 + 1
         self.filters = torch.empty(len(self.parts), config.bands, *waves, device=self.device)
         for batch in _batches(numbers, self.device):
@@ -85,12 +91,8 @@ class StormNoise:
 
     def _filtered(self, state: Tensor, lead: int) -> Tensor:
         white = torch.zeros_like(state)
-        for number in self.carried[lead]:
-            square = self.squares[number]
-            below = white[square]
-            below[:] = (
-                state.flatten().index_select(0, self.origins[lead, number, : below.numel()]).view(below.shape)
-            )
+        for square in self.carried[lead]:
+            square.of(white)[:] = self._from_where_it_was(state, self.displacements[lead], square)
         noise = white.new_zeros(self.config.bands, *self.size)
         for batch in self.batches[lead]:
             filters = torch.stack([self.filters[number] for number in batch])
@@ -100,25 +102,14 @@ class StormNoise:
                 noise[:, *part].addcmul_(made, self.weight * self.share[part])
         return noise
 
-    def _origins(self, motion: Tensor) -> Tensor:
-        """Pixels ``(t, n, side**2)`` that white noise in each square is taken from, of a domain that repeats.
-
-        Memory of squares without noise is never written to, and so never taken.
-        """
+    def _from_where_it_was(self, state: Tensor, displacement: Tensor, square: Region) -> Tensor:
+        """White noise of a square from the nearest pixels to where its air was, of a domain that repeats."""
+        nowhere = displacement.new_zeros(1, 2, square.height, square.width)
+        x, y = sample_at(displacement, nowhere, square, _SPACING)[0].round().int()
+        rows = torch.arange(square.row, square.row + square.height, device=self.device)[:, None]
+        columns = torch.arange(square.column, square.column + square.width, device=self.device)
         height, width = self.size
-        rows = torch.arange(height, dtype=torch.int32, device=self.device)[:, None]
-        columns = torch.arange(width, dtype=torch.int32, device=self.device)
-        origins = torch.empty(
-            len(self.carried), len(self.squares), _SIDE**2, dtype=torch.int32, device=self.device
-        )
-        steps = trajectory(motion[None], Region.whole(height, width), SPACING)
-        for origin, carried, displacement in zip(origins, self.carried, steps, strict=False):
-            for number in carried:
-                there = self.squares[number]
-                x, y = displacement[0, :, *there].round().int()
-                place = (rows[there[0]] + y) % height * width + (columns[there[1]] + x) % width
-                origin[number, : place.numel()] = place.flatten()
-        return origins
+        return state[(rows + y) % height, (columns + x) % width]
 
 
 def _blocks(pixels: tuple[slice, slice], side: int) -> tuple[slice, slice]:

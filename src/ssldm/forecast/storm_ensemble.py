@@ -76,7 +76,8 @@ class StormEnsemble:
         for lead, members in enumerate(self.extent.of_frames(rate).unbind(dim=1)):
             self.outlook.write_pair(lead, next(noise), displacement, members)
             for step in self.steps[lead]:
-                members[:] = torch.cat([step(member[None]) for member in members])
+                for member in members.split(1):
+                    member[:] = step(member)
         return rate
 
     def _steps_after(self, model: StormModel, carried: Carried) -> list[Step]:

@@ -62,8 +62,8 @@ class ProbabilityMatching:
 
 def _steps_above(rate: Tensor) -> Tensor:
     """Numbers ``(t, h*w)`` of the steps that rain rates are in; 0 where they are weaker than the first."""
-    steps = (rate.nan_to_num(nan=0.0).clamp_min(1e-6) / _LEAST).log() / _STEP
-    return (steps.floor() + 1).clamp(0, _STEPS).long().flatten(1)
+    steps = rate.nan_to_num(nan=0.0).clamp_min_(1e-6).div_(_LEAST).log_().div_(_STEP)
+    return steps.floor_().add_(1).clamp_(0, _STEPS).long().flatten(1)
 
 
 def _shares_up_to(steps: Tensor, rate: Tensor) -> Tensor:
