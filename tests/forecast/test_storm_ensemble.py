@@ -263,6 +263,23 @@ def test_members_are_made_when_they_are_written(
         np.testing.assert_array_equal(rate(written), rate(whole))
 
 
+def test_large_members_are_made_in_parts(
+    nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = nowcaster.nowcast(storm, members=3)
+    assert whole.sizes["lead_time"] == 6
+    monkeypatch.setattr("ssldm.forecast.members._AT_ONCE", 2 * 4 * storm[0].size)
+    made: list[int] = []
+    lazy = nowcaster.nowcast(storm, members=3, lazy=True, on_start=lambda _: lambda: made.append(1))
+    assert lazy["precipitation_rate"].chunks[:2] == ((2, 1), (4, 2))
+    np.testing.assert_array_equal(rate(lazy.isel(lead_time=2)), rate(whole.isel(lead_time=2)))
+    assert made == []
+    write_nowcast(lazy, tmp_path / "nowcast.nc")
+    assert len(made) == 2
+    with open_nowcast(tmp_path / "nowcast.nc") as written:
+        np.testing.assert_array_equal(rate(written), rate(whole))
+
+
 def test_members_that_are_yet_to_be_made_are_checked_before_they_are_written(
     nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path
 ) -> None:

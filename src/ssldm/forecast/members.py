@@ -1,5 +1,6 @@
 """The members of an ensemble as one array: all at once, or each pair when it is read."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from ssldm.model.latent_diffusion import LatentDiffusion
 from ssldm.model.storm_model import StormModel
 from ssldm.radar.motion import extrapolate
 
+# Numbers of a pair of members that are made at once.
+_AT_ONCE = 1 << 27
 # From the number of pairs of members or of denoiser calls to come, to what is called after each.
 OnStart = Callable[[int], Advance]
 
@@ -31,27 +34,28 @@ def storm_members(
 ) -> Any:
     """Rain rates ``(m, t, H, W)``; lazy, a dask array whose pairs of members are made when they are read."""
     ensemble = StormEnsemble(model, context, frames)
-    advance = on_start(-(-members // 2))
-
-    def pair(number: int) -> NDArray[np.float32]:
-        made = ensemble.pair(number, seed)[: members - 2 * number]
-        advance()
-        return np.minimum(made, highest, out=made)
-
     pairs = range(-(-members // 2))
-    if not lazy:
-        rate = np.empty((members, frames, *context.shape[1:]), np.float32)
-        for number in pairs:
-            rate[2 * number : 2 * number + 2] = pair(number)
-        return rate
-    from dask.array.core import concatenate, from_delayed
-    from dask.delayed import delayed
+    advance = on_start(len(pairs))
 
-    make = delayed(pair, pure=False)
-    shapes = [(min(2, members - 2 * number), frames, *context.shape[1:]) for number in pairs]
-    return concatenate(
-        [from_delayed(make(n), shape, np.float32) for n, shape in zip(pairs, shapes, strict=True)]
-    )
+    def made(number: int, leads: range) -> NDArray[np.float32]:
+        rate = ensemble.pair(number, seed, leads)[: members - 2 * number]
+        if leads.stop == frames:
+            advance()
+        return np.minimum(rate, highest, out=rate)
+
+    size = context.shape[1:]
+    if not lazy:
+        rate = np.empty((members, frames, *size), np.float32)
+        for number in pairs:
+            rate[2 * number : 2 * number + 2] = made(number, range(frames))
+        return rate
+    from dask.array.core import map_blocks
+
+    # The white noise of earlier lead times is drawn again for later ones, which takes little time.
+    together = min(max(1, _AT_ONCE // (2 * math.prod(size))), frames)
+    parts = [range(start, min(start + together, frames)) for start in range(0, frames, together)]
+    chunks = tuple(min(2, members - 2 * number) for number in pairs), tuple(map(len, parts)), *size
+    return map_blocks(lambda block_id: made(block_id[0], parts[block_id[1]]), chunks=chunks, dtype=np.float32)
 
 
 @torch.inference_mode()

@@ -73,8 +73,8 @@ class StormNoise:
             contexts = torch.stack([context[:, *self.parts[number]] for number in batch])
             self.filters[batch[0] : batch[-1] + 1] = storm_filters(contexts, config)
 
-    def draw(self, seed: int) -> Iterator[Tensor]:
-        """Noise ``(k, h, w)`` of unit variance in each band, at one lead time after the other.
+    def draw(self, seed: int, first: int = 0) -> Iterator[Tensor]:
+        """Noise ``(k, h, w)`` of unit variance in each band, at one lead time after the other from the first.
 
         It is whole in the blocks that it was asked for in.
         """
@@ -87,7 +87,8 @@ class StormNoise:
                 state.mul_(memory).add_(fresh, alpha=(1.0 - memory**2) ** 0.5)
                 del fresh
             # Kept under no name, so that not two of them are in memory.
-            yield self._filtered(state, lead)
+            if lead >= first:
+                yield self._filtered(state, lead)
 
     def _filtered(self, state: Tensor, lead: int) -> Tensor:
         white = torch.zeros_like(state)

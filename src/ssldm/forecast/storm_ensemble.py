@@ -60,20 +60,27 @@ class StormEnsemble:
             known.nan_to_num(nan=0.0), motion[0], self.outlook.reached, model.config.noise
         )
 
-    def pair(self, number: int, seed: int) -> NDArray[np.float32]:
+    def pair(self, number: int, seed: int, leads: range | None = None) -> NDArray[np.float32]:
         """Members 2n and 2n + 1: rain rate ``(2, t, H, W)`` in mm/h, NaN where it is not forecast.
 
         They depend on (seed, n) alone.
+
+        Args:
+            number: n.
+            seed: of the ensemble.
+            leads: numbers of the lead times, one after the other; all if None.
         """
-        return self.pair_on_device(number, seed).cpu().numpy()
+        return self.pair_on_device(number, seed, leads).cpu().numpy()
 
     @torch.inference_mode()
-    def pair_on_device(self, number: int, seed: int) -> Tensor:
+    def pair_on_device(self, number: int, seed: int, leads: range | None = None) -> Tensor:
         """As `pair`, where it was computed."""
-        rate = torch.full((2, len(self.outlook), *self.domain), torch.nan, device=self.noise.device)
-        noise = self.noise.draw(member_seed(seed, 2 * number))
+        if leads is None:
+            leads = range(len(self.outlook))
+        rate = torch.full((2, len(leads), *self.domain), torch.nan, device=self.noise.device)
+        noise = self.noise.draw(member_seed(seed, 2 * number), first=leads.start)
         displacement = self.outlook.displacements.draw(member_seed(seed, 2 * number + 1))
-        for lead, members in enumerate(self.extent.of_frames(rate).unbind(dim=1)):
+        for lead, members in zip(leads, self.extent.of_frames(rate).unbind(dim=1), strict=True):
             self.outlook.write_pair(lead, next(noise), displacement, members)
             for step in self.steps[lead]:
                 for member in members.split(1):
