@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -245,7 +246,7 @@ def test_nothing_in_the_loop_over_members_waits_for_the_device(storm: xr.DataArr
 
 
 def test_members_are_made_when_they_are_written(
-    nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path
+    nowcaster: Nowcaster, storm: xr.DataArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
 
@@ -253,10 +254,18 @@ def test_members_are_made_when_they_are_written(
         assert count == 3
         return lambda: made.append(1)
 
+    copies: list[StormEnsemble] = []
+
+    def copied(ensemble: StormEnsemble) -> NoReturn:
+        copies.append(ensemble)
+        raise TypeError("an ensemble is not to be pickled")
+
+    monkeypatch.setattr(StormEnsemble, "__reduce__", copied)
     lazy = nowcaster.nowcast(storm, members=5, lazy=True, on_start=on_start)
     assert made == []
     write_nowcast(lazy, tmp_path / "nowcast.nc")
     assert len(made) == 3
+    assert copies == []  # not even for a name that dask makes of the content
     whole = nowcaster.nowcast(storm, members=5)
     assert whole["precipitation_rate"].chunks is None
     with open_nowcast(tmp_path / "nowcast.nc") as written:

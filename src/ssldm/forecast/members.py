@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -55,7 +56,12 @@ def storm_members(
     together = min(max(1, _AT_ONCE // (2 * math.prod(size))), frames)
     parts = [range(start, min(start + together, frames)) for start in range(0, frames, together)]
     chunks = tuple(min(2, members - 2 * number) for number in pairs), tuple(map(len, parts)), *size
-    return map_blocks(lambda block_id: made(block_id[0], parts[block_id[1]]), chunks=chunks, dtype=np.float32)
+    return map_blocks(
+        lambda block_id: made(block_id[0], parts[block_id[1]]),
+        chunks=chunks,
+        dtype=np.float32,
+        name=f"members-{uuid4()}",  # else dask writes the ensemble to memory, to name it by its content
+    )
 
 
 @torch.inference_mode()
