@@ -13,6 +13,7 @@ from radar_files import write_knmi
 
 from ssldm.radar.archive_build import build_archive
 from ssldm.radar.simulation import simulate
+from ssldm.training.pack import PackConfig, build_pack
 from ssldm.training.preset import load_preset
 from ssldm.training.run import train_autoencoder
 
@@ -66,6 +67,41 @@ def test_events_are_left_out_and_scored(storm_archive: Callable[[int], Path], tm
     described = json.loads((run / "model" / "config.json").read_text())["training_data"]
     assert described
     assert all(text.startswith("SMHI") for text in described)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Windows of two products, one of which a fold leaves out."""
+    storms = [simulate(20, (144, 144), seed=seed) for seed in (1, 2)]
+    for storm, product in zip(storms, ("FMI composite", "SMHI composite"), strict=True):
+        storm.attrs["product"] = product
+    out = tmp_path_factory.mktemp("pack") / "train.pack"
+    build_pack(storms, out, PackConfig(openings=1))
+    return out
+
+
+def on_an_accelerator(pack: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, EXPERIMENTS / "accelerator.py", pack, out, "--width", "8", *options]
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+
+
+def test_one_command_trains_without_a_fold_from_a_pack_alone(pack: Path, tmp_path: Path) -> None:
+    done = on_an_accelerator(pack, tmp_path, "--fold", "fmi-meteoswiss", "--steps", "2")
+    assert not done.returncode, done.stderr
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert [text.split(",")[0] for text in config["training_data"]] == ["SMHI composite"]
+    assert set(config["versions"]) == {"ssldm", "torch"}
+    assert "s a step" in done.stdout
+
+
+@pytest.mark.slow
+def test_all_and_every_fold_are_trained_in_the_minutes_given(pack: Path, tmp_path: Path) -> None:
+    done = on_an_accelerator(pack, tmp_path, "--minutes", "3", "--probe-steps", "4")
+    assert not done.returncode, done.stderr
+    for name in ("all", "fmi-meteoswiss", "knmi-opera", "smhi-bom10", "bom-mrms", "beryl-winter"):
+        assert (tmp_path / name / "model" / "model.safetensors").exists(), (
+            tmp_path / f"{name}.log"
+        ).read_text()
 
 
 def test_a_study_makes_its_table_and_figure(storm_archive: Callable[[int], Path], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import xarray as xr
 from pyproj import CRS, Transformer
 
 from ssldm.errors import NotGeoreferenced, ObservationError
+from ssldm.radar.observations import pixel_size
 from ssldm.radar.open import open_radar
 
 SHAPE = (5, 6)
@@ -174,3 +175,13 @@ def test_latitudes_beyond_the_poles_are_refused() -> None:
     data = rain(None, None).rename(y="lat", x="lon")
     with pytest.raises(ObservationError, match="-90 to 90"):
         open_radar(data.assign_coords(lat=95.0 - np.arange(5), lon=np.arange(6.0)))
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "metres"),
+    [([0.0], [0.0, 500.0], 500.0), ([3000.0, 0.0], [0.0, 1000.0], 2000.0), ([0.0], [0.0], 1000.0)],
+)
+def test_an_axis_of_one_pixel_tells_nothing_of_its_size(
+    y: list[float], x: list[float], metres: float
+) -> None:
+    assert pixel_size(xr.DataArray(np.zeros((len(y), len(x))), {"y": y, "x": x}, ("y", "x"))) == metres

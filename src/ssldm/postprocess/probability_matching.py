@@ -1,13 +1,15 @@
-"""Members whose rain rates follow the distribution of the extrapolated ones, after sampling.
+"""Members whose strong rain follows the distribution of the extrapolated, after sampling.
 
 Ours, not the paper's. A network that has seen a few days of rain makes the rain of a thunderstorm out of that
 of a weak front. STEPS guards against the like: each member gets the rain rates of the last observed frame
-(`probmatching_method` in pySTEPS). Here they are only drawn towards those of the extrapolated frame,
+(`probmatching_method` in pySTEPS). Here only strong rain is drawn towards that of equal rank in the
+extrapolated frame,
 
-    r ← r (F_ext⁻¹(F(r)) / r)^p,
+    r ← r (F_ext⁻¹(F(r)) / r)^{p w(r)},
 
-with F and F_ext the distribution functions of the member's and the extrapolated rates where both are known.
-What is dry stays dry: a member with less wet area than the extrapolation keeps that.
+with F and F_ext the distribution functions of the member's and the extrapolated rates where both are known,
+and w from 0 for the weaker part of the member's wet pixels to 1 for the strongest. Weak rain stays as it is:
+its area is what the member knows better than the extrapolation.
 """
 
 import math
@@ -18,25 +20,26 @@ from torch import Tensor
 
 from ssldm.config import Config
 
-# The distributions are known in steps of one per cent between these rain rates in mm/h. What is weaker stays
-# as it is, and nothing is drawn below the first.
+# The distributions are known in steps of one per cent between these rain rates in mm/h.
 _LEAST, _MOST = 0.02, 1000.0
 _STEP = 0.01
 _STEPS = math.ceil(math.log(_MOST / _LEAST) / _STEP)
 
 
 class ProbabilityMatchingConfig(Config):
-    """How far a member's rain rates are drawn towards the distribution of the extrapolated ones.
+    """How far strong rain is drawn towards the extrapolated distribution.
 
     Attributes:
-        power: p; 0 leaves members as they are, 1 gives their wet pixels that distribution.
+        power: p; 0 leaves members as they are, with 1 the strongest rain is that of the extrapolation.
+        kept: share of a member's wet pixels, the weakest, that stay as they are.
     """
 
     power: float = Field(default=0.0, ge=0.0, le=1.0)
+    kept: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
 class ProbabilityMatching:
-    """Draws members towards the distribution of the rain rates that are extrapolated.
+    """Draws the strong rain of members towards the distribution of what is extrapolated.
 
     Args:
         extrapolated: ``(t, h, w)`` in mm/h; NaN counts for nothing. A frame of nothing else leaves members as
@@ -45,18 +48,24 @@ class ProbabilityMatching:
     """
 
     def __init__(self, extrapolated: Tensor, config: ProbabilityMatchingConfig) -> None:
-        self.power = config.power
+        self.config = config
         self.wanted = _shares_up_to(_steps_above(extrapolated), extrapolated)
         self.known = extrapolated.isfinite().flatten(1).any(dim=1, keepdim=True)
 
     def __call__(self, rate: Tensor) -> Tensor:
         """A member ``(t, h, w)`` in mm/h; NaN stays and counts for nothing."""
         at = _steps_above(rate)
+        shares = _shares_up_to(at, rate)
         # Of each step of the member's, the lowest of the extrapolation's up to which as much lies.
-        target = torch.searchsorted(self.wanted, _shares_up_to(at, rate)).clamp_min(1)
-        factor = (self.power * _STEP * (target - torch.arange(_STEPS + 1, device=at.device))).exp()
-        factor[:, 0] = 1.0
-        factor = torch.where(self.known, factor, 1.0)
+        target = torch.searchsorted(self.wanted, shares)
+        dry = shares[:, :1]
+        rank = (shares - dry) / (1.0 - dry).clamp_min(1e-6)
+        steps = torch.arange(_STEPS + 1, device=at.device)
+        power = self.config.power * ((rank - self.config.kept) / (1.0 - self.config.kept)).clamp_min(0.0)
+        drawn = steps + power * (target - steps)
+        # No pixel comes to rain harder than a stronger one.
+        drawn = drawn.flip(1).cummin(dim=1).values.flip(1)
+        factor = torch.where(self.known, (_STEP * (drawn - steps)).exp(), 1.0)
         return rate * factor.gather(1, at).view_as(rate)
 
 

@@ -89,10 +89,13 @@ def time_step(data: xr.DataArray) -> np.timedelta64:
 
 
 def pixel_size(data: xr.DataArray) -> float:
-    """Distance between neighbouring pixel centres in metres (mean of both axes)."""
-    return float(
-        np.mean([abs(float(data[axis][-1] - data[axis][0])) / max(data.sizes[axis] - 1, 1) for axis in "yx"])
-    )
+    """Distance between neighbouring pixel centres in metres (mean of both axes); 1 km of a single pixel."""
+    distances = [
+        abs(float(data[axis][-1] - data[axis][0])) / (data.sizes[axis] - 1)
+        for axis in "yx"
+        if data.sizes[axis] > 1
+    ]
+    return float(np.mean(distances)) if distances else 1000.0
 
 
 def observations_like(
