@@ -85,7 +85,7 @@ def test_a_report_has_scores_figures_and_a_page_by_itself(finished: Report) -> N
     assert "only 2 events" in page
     looks = page[page.index('id="looks"') : page.index('id="lead-time"')]
     assert looks.count("<th>observed</th>") == 1
-    for look in ("objects a wet pixel", "area of objects, pixels", "coherence"):
+    for look in ("objects a wet pixel", "area of objects, pixels", "elongation of objects", "coherence"):
         assert [f"<td>{look}, {minutes} min</td>" in looks for minutes in (5, 10, 15, 20)] == [True] * 4
     lines = (out / "headline.md").read_text().splitlines()
     assert lines[:3] == ["```bash", "made", "```"]

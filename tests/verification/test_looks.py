@@ -11,7 +11,7 @@ from ssldm.verification.looks import looks_scores, looks_sums
 from ssldm.verification.statistics import Protocol
 from ssldm.verification.table import all_scores, tidy_table
 
-LOOKS = ("objects", "object_area", "coherence")
+LOOKS = ("objects", "object_area", "elongation", "coherence")
 
 
 def looks(members: np.ndarray, truth: np.ndarray, **of: np.ndarray) -> dict[str, float]:
@@ -47,6 +47,14 @@ def test_objects_and_area_of_rectangles() -> None:
     assert found["object_area"] == pytest.approx(np.exp(logs / 21))
 
 
+def test_elongation_of_rectangles_is_the_ratio_of_their_sides() -> None:
+    logs = 12 * np.log(4 / 3) + 6 * np.log(3 / 2) + 2 * np.log(2)  # and a square
+    assert looks_of(rectangles())["elongation"] == pytest.approx(np.exp(logs / 21))
+    y, x = np.mgrid[:64, :64] - 32.0
+    ellipse = np.hypot((y + x) / 3.0, y - x) < 16  # oblique
+    assert looks_of(np.where(ellipse, 5.0, 0.0)[None])["elongation"] == pytest.approx(3.0, rel=0.02)
+
+
 def test_objects_touch_by_corners() -> None:
     rate = np.zeros((1, 8, 8), np.float32)
     rate[0, [1, 2, 3], [1, 2, 3]] = 5.0
@@ -58,7 +66,7 @@ def test_objects_touch_by_corners() -> None:
 def test_a_field_beside_itself_is_right_and_a_broken_one_is_not() -> None:
     truth = storms(0)
     same = looks(truth[None].repeat(2, axis=0), truth)
-    assert [same[name] for name in LOOKS] == pytest.approx([1.0] * 3)
+    assert [same[name] for name in LOOKS] == pytest.approx([1.0] * len(LOOKS))
     # Cut into blocks of 4×4 pixels: more objects of less area.
     broken = truth.copy()
     broken[:, ::5], broken[:, :, ::5] = 0.0, 0.0

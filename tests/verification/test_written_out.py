@@ -217,9 +217,9 @@ class Loops:
         )
         return [(t, a, b) for a in rows for b in columns]
 
-    def objects(self, member: int | None) -> list[set[Pixel]]:
-        """Wet pixels that hang together by side or corner."""
-        wet = {p for p in self.valid if self.value(p, member) >= 1.0}
+    def objects(self, member: int | None, least: float = 1.0, of: int | None = None) -> list[set[Pixel]]:
+        """Pixels with so much rain, of one frame or of all, that hang together by side or corner."""
+        wet = {p for p in self.valid if self.value(p, member) >= least and of in (None, p[0])}
         found = []
         while wet:
             whole, edge = set(), {wet.pop()}
@@ -274,15 +274,66 @@ class Loops:
                     found.append(((m + r) - (m - r)) / ((m + r) + (m - r)))
         return found
 
+    def elongation(self, whole: set[Pixel]) -> float:
+        """Of the ellipse with the moments of the squares of an object, by the eigenvalues' formula."""
+        n = len(whole)
+        my, mx = (sum(p[axis] for p in whole) / n for axis in (1, 2))
+        yy = sum((p[1] - my) ** 2 for p in whole) / n + 1 / 12
+        xx = sum((p[2] - mx) ** 2 for p in whole) / n + 1 / 12
+        xy = sum((p[1] - my) * (p[2] - mx) for p in whole) / n
+        middle, root = (yy + xx) / 2, math.sqrt(((yy + xx) / 2) ** 2 - (yy * xx - xy * xy))
+        return math.sqrt((middle + root) / (middle - root))
+
+    def field(self, t: int, member: int | None) -> tuple[float, float, float, float, float] | None:
+        """Mean rain, centre, scaled volume and scatter of its objects; None of a dry frame."""
+        _, height, width = self.shape
+        rain = {(t, i, j): self.value((t, i, j), member) for i in range(height) for j in range(width)}
+        wet = sorted(value for value in rain.values() if value >= 0.1)
+        if not wet:
+            return None
+        place = 0.95 * (len(wet) - 1)
+        low, high = wet[math.floor(place)], wet[math.ceil(place)]
+        least = (low + (place - math.floor(place)) * (high - low)) / 15
+
+        def centre(pixels: set[Pixel]) -> tuple[float, float]:
+            total = sum(rain[p] for p in pixels)
+            return tuple(sum(rain[p] * p[axis] for p in pixels) / total for axis in (1, 2))
+
+        y, x = centre(set(rain))
+        volume = scatter = total = 0.0
+        for whole in self.objects(member, least, t):
+            of = sum(rain[p] for p in whole)
+            total += of
+            volume += of * of / max(rain[p] for p in whole)
+            scatter += of * math.dist(centre(whole), (y, x))
+        return sum(rain.values()) / len(rain), y, x, volume / total, scatter / total
+
+    def sal(self) -> dict[str, float]:
+        frames = []
+        for k, t in itertools.product(range(self.count), range(self.shape[0])):
+            one, other = self.field(t, k), self.field(t, None)
+            if one and other:
+                structure, amplitude = (2 * (one[i] - other[i]) / (one[i] + other[i]) for i in (3, 0))
+                diagonal = math.hypot(*self.shape[1:])
+                apart = math.dist(one[1:3], other[1:3]) / diagonal
+                location = apart + 2 * abs(one[4] - other[4]) / diagonal
+                frames.append((structure, amplitude, location, abs(structure), abs(amplitude)))
+        names = ("structure", "amplitude", "location", "structure_error", "amplitude_error")
+        means = [sum(terms) / len(frames) for terms in zip(*frames, strict=True)]
+        return {f"sal_{name}": mean for name, mean in zip(names, means, strict=True)}
+
     def looks(self, sources: list[int | None]) -> dict[str, float]:
         """Of some members, or of the observation, ``[None]``."""
-        areas = [len(whole) for member in sources for whole in self.objects(member)]
+        objects = [whole for member in sources for whole in self.objects(member)]
+        areas = [len(whole) for whole in objects]
         coherent = [c for member in sources for c in self.coherences(member)]
         wet = sum(areas)
         logs = sum(area * math.log(area) for area in areas)
+        elongated = sum(len(whole) * math.log(self.elongation(whole)) for whole in objects)
         return {
             "objects": ratio(sum(area >= 3 for area in areas), wet),
             "object_area": math.exp(ratio(logs, wet)),
+            "elongation": math.exp(ratio(elongated, wet)),
             "coherence": ratio(sum(coherent), len(coherent)),
         }
 
@@ -399,3 +450,8 @@ def test_looks(both: tuple[xr.Dataset, Loops]) -> None:
     forecast, observed = loops.looks([*range(loops.count)]), loops.looks([None])
     assert_scores(found, {f"observed_{name}": value for name, value in observed.items()})
     assert_scores(found, {name: ratio(value, observed[name]) for name, value in forecast.items()})
+
+
+def test_sal(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    assert_scores(found, loops.sal())

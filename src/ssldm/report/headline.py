@@ -59,6 +59,7 @@ def looks(scores: Mapping[str, xr.Dataset], minutes: Sequence[float]) -> list[Ro
     for metric, label in (
         ("objects", "objects a wet pixel"),
         ("object_area", "area of objects, pixels"),
+        ("elongation", "elongation of objects"),
         ("coherence", "coherence"),
     ):
         for lead in leads:
@@ -100,6 +101,8 @@ def _scores(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) -
             yield _Score(f"{label}, {name}", metric, {"threshold": rate, **where}, better)
     yield _Score("spread over error of the mean", "spread_skill", {}, "one")
     yield _Score("strongest rain, forecast - observed, mm/h", "max_error", {}, "zero")
+    for component in ("structure", "amplitude", "location"):
+        yield _Score(f"SAL of members, {component}", f"sal_{component}", {}, "zero")
     yield _Score("SSIM of members", "ssim", {}, "high")
     yield _Score("PSNR of members, dB", "psnr", {}, "high")
     yield _Score("share of the observed pixels that is forecast", "coverage", {}, "high")

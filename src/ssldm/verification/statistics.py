@@ -17,6 +17,7 @@ from ssldm.verification.looks import looks_scores, looks_sums
 from ssldm.verification.neighbourhood import fraction_sums, fractions_skill_score
 from ssldm.verification.perceptual import lpips
 from ssldm.verification.probability import probability_counts, probability_scores
+from ssldm.verification.sal import sal_scores, sal_sums
 from ssldm.verification.spectrum import spectrum_scores, spectrum_sums
 
 
@@ -53,6 +54,7 @@ def statistics_of(case: Case, protocol: Protocol, rng: np.random.Generator) -> x
             "spectrum": spectrum_sums(case),
             "image": image_sums(case),
             "looks": looks_sums(case),
+            "sal": sal_sums(case),
             "cases": xr.DataArray(np.int64(1)),
             # Those whose forecast has members that are independent of each other.
             "ensembles": xr.DataArray(np.int64(case.groups.max() > 0)),
@@ -100,6 +102,7 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
         **spectrum_scores(statistics["spectrum"]),
         **image_scores(statistics["image"]),
         **looks_scores(statistics["looks"]),
+        **sal_scores(statistics["sal"]),
     }
     if "coverage" in statistics:
         found = {**found, **coverage_scores(statistics["coverage"])}
