@@ -20,6 +20,7 @@ from ssldm.report.preparation import Progress, Report
 from ssldm.verification.perceptual import FILM, frechet_video_distance
 from ssldm.verification.statistics import merge, scores_of
 from ssldm.verification.table import all_scores, tidy_table
+from ssldm.verification.two_sample import area_under_roc
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class _Sums:
         statistics: of each contestant, by event.
         by_window: a few scores of each window and contestant.
         notes: what the forecasts of each contestant remarked, and in how many windows.
+        tiles: of each contestant, those of each window, see `ssldm.verification.two_sample`.
     """
 
     statistics: dict[str, xr.Dataset]
     by_window: pd.DataFrame
     notes: dict[str, dict[str, int]]
+    tiles: dict[str, list[xr.DataArray]]
 
 
 def evaluate(report: Report, *, workers: int, progress: Progress) -> pd.DataFrame:
@@ -56,7 +59,7 @@ def evaluate(report: Report, *, workers: int, progress: Progress) -> pd.DataFram
     for _ in progress(done, len(report.windows)):
         pass
     sums = _added(report)
-    scores = _scores(report, sums.statistics)
+    scores = _scores(report, sums)
     names = {threshold.rate: threshold.name for threshold in report.thresholds}
     table = tidy_table(scores, names)
     pictures = draw_pictures(report, scores, sums.by_window)
@@ -81,8 +84,11 @@ def _added(report: Report) -> _Sums:
     by_event: dict[str, dict[str, xr.Dataset]] = {c.name: {} for c in report.plan.contestants}
     rows: list[dict[str, Any]] = []
     notes: dict[str, dict[str, int]] = {c.name: {} for c in report.plan.contestants}
+    tiles: dict[str, list[xr.DataArray]] = {c.name: [] for c in report.plan.contestants}
     for window in report.windows:  # in this order, so that sums are the same to the bit
-        for name, part in read_statistics(report.plan, window).items():
+        for name, found in read_statistics(report.plan, window).items():
+            tiles[name].append(found["tiles"])
+            part = found.drop_dims(["tile", "tile_feature"])
             for note in json.loads(part.attrs.pop("notes")):
                 text = note.removeprefix(f"{name}: ")
                 notes[name][text] = notes[name].get(text, 0) + 1
@@ -98,7 +104,7 @@ def _added(report: Report) -> _Sums:
             raise ObservationError(f"{name}: expected as many members in all windows") from error
     if not any(int(part["coverage"].sel(coverage_term="counted").sum()) for part in statistics.values()):
         raise ObservationError("expected pixels that all contestants forecast, found none")
-    return _Sums(statistics, pd.DataFrame(rows), notes)
+    return _Sums(statistics, pd.DataFrame(rows), notes, tiles)
 
 
 def _overall(statistics: xr.Dataset) -> dict[str, float]:
@@ -112,23 +118,28 @@ def _overall(statistics: xr.Dataset) -> dict[str, float]:
     }
 
 
-def _scores(report: Report, statistics: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+def _scores(report: Report, sums: _Sums) -> dict[str, xr.Dataset]:
     scores = all_scores(
-        {name: part.drop_vars(FILM, errors="ignore") for name, part in statistics.items()},
+        {name: part.drop_vars(FILM, errors="ignore") for name, part in sums.statistics.items()},
         reference=report.reference,
     )
     perceptual = report.plan.perceptual
-    if perceptual is None or perceptual.fvd is None:
-        return scores
-    return {name: _with_video_distance(part, statistics[name]) for name, part in scores.items()}
+    found = {}
+    for name, part in scores.items():
+        more = {"classifier_auc": area_under_roc(sums.tiles[name])}
+        if perceptual is not None and perceptual.fvd is not None:
+            films = sums.statistics[name][list(FILM)].sum("event")
+            more["fvd"] = {0: frechet_video_distance(films)}
+        found[name] = part.assign({score: _values(part, values) for score, values in more.items()})
+    return found
 
 
-def _with_video_distance(scores: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-    """Scores with the one FVD of all films: it has neither lead times nor, as it is not a mean, intervals."""
-    empty = xr.full_like(scores["mae"], np.nan)
-    distance = frechet_video_distance(statistics[list(FILM)].sum("event"))
-    first = (scores["lead_frame"] == 0) & (scores["estimate"] == "value")
-    return scores.assign(fvd=empty.where(~first, distance))
+def _values(scores: xr.Dataset, by_lead_frame: Mapping[int, float]) -> xr.DataArray:
+    """A score that is no mean over windows, and so has no intervals; NaN for other lead frames."""
+    values = xr.full_like(scores["mae"], np.nan)
+    for lead_frame, value in by_lead_frame.items():
+        values.loc[{"lead_frame": lead_frame, "estimate": "value"}] = value
+    return values
 
 
 def _write_scores(

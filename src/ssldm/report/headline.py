@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
+from ssldm.verification.two_sample import quarters
+
 Better = Literal["low", "high", "one", "zero"]
 
 
@@ -53,7 +55,7 @@ def looks(scores: Mapping[str, xr.Dataset], minutes: Sequence[float]) -> list[Ro
         scores: as `ssldm.verification.table.all_scores` returns them.
         minutes: the lead times.
     """
-    leads = sorted({quarter * len(minutes) // 4 for quarter in (1, 2, 3, 4)} - {0})
+    leads = quarters(len(minutes))
     observed = next(iter(scores.values()))  # the same for all contestants
     rows = []
     for metric, label in (
@@ -103,6 +105,8 @@ def _scores(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) -
     yield _Score("strongest rain, forecast - observed, mm/h", "max_error", {}, "zero")
     for component in ("structure", "amplitude", "location"):
         yield _Score(f"SAL of members, {component}", f"sal_{component}", {}, "zero")
+    if "classifier_auc" in first:
+        yield _Score("classifier of members against observations, ROC area", "classifier_auc", {}, "low")
     yield _Score("SSIM of members", "ssim", {}, "high")
     yield _Score("PSNR of members, dB", "psnr", {}, "high")
     yield _Score("share of the observed pixels that is forecast", "coverage", {}, "high")

@@ -1,7 +1,7 @@
 """Hindcasts and their statistics on disk, made by worker processes, each once: a report cut short goes on.
 
     OUT/hindcasts/CONTESTANT/WINDOW.nc    a nowcast, as `ssldm nowcast` writes it
-    OUT/statistics/WINDOW.nc              sums of each contestant, a group each
+    OUT/statistics/WINDOW.nc              sums and tiles of each contestant, a group each
 
 Each file carries the hash of all that it depends on and is made anew where that has changed. Files are
 written aside and renamed. What is computed for a window does not depend on other windows, nor on how many
@@ -31,10 +31,12 @@ from ssldm.radar.isolation import process_pool
 from ssldm.radar.observations import NAME
 from ssldm.report.code_identity import code_identity, digest
 from ssldm.report.contestants import Contestant, Forecaster
+from ssldm.verification.case import Case
 from ssldm.verification.comparison import compare
 from ssldm.verification.member_groups import groups_of
 from ssldm.verification.perceptual import Perceptual
 from ssldm.verification.statistics import Protocol
+from ssldm.verification.two_sample import tiles_of
 from ssldm.verification.windows import Window
 
 _KEY = "depends_on"
@@ -161,6 +163,7 @@ class Worker:
             "ssldm.verification.comparison",
             "ssldm.verification.perceptual",
             "ssldm.verification.member_groups",
+            "ssldm.verification.two_sample",
         )
         return self.plan.protocol.model_dump(), networks, code
 
@@ -181,11 +184,16 @@ class Worker:
             groups[contestant.name] = groups_of(dataset)
             notes[contestant.name] = json.dumps(dataset.attrs.get(_NOTES, "").splitlines())
         truth = data.isel(time=slice(self.plan.context_frames, None))
-        statistics = compare(forecasts, truth, self.plan.protocol, self.plan.perceptual, groups)
+        statistics = compare(forecasts, truth, self.plan.protocol, self._more, groups)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
         tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(asked)}), **parts})
         with replacing_hdf5(self.plan.statistics_path(window)) as file:
             tree.to_netcdf(file, engine="h5netcdf")
+
+    def _more(self, case: Case) -> xr.Dataset:
+        """What is kept of a case beside the sums of the protocol."""
+        tiles = xr.Dataset({"tiles": tiles_of(case)})
+        return tiles if self.plan.perceptual is None else tiles.merge(self.plan.perceptual(case))
 
     def _hindcast(
         self, contestant: Contestant, window: Window, context: xr.DataArray, made_of: str
