@@ -49,7 +49,7 @@ def quarters(frames: int) -> list[int]:
 
 
 def tiles_of(case: Case) -> xr.DataArray:
-    """Features ``(tile, tile_feature)`` of wet tiles, with their `tile_lead_frame`, and `tile_forecast` or not.
+    """Features ``(tile, tile_feature)`` of wet tiles; ``tile_forecast``, ``tile_lead_frame`` tell of what.
 
     Tiles of 64×64 pixels that all count, of the members of `looked_at` and of the observation, at the
     quarters of the lead times; those of either with 0.1 mm/h in a tenth of their pixels.
