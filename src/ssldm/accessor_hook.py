@@ -4,4 +4,4 @@ from importlib import import_module
 
 from wrapt import register_post_import_hook
 
-register_post_import_hook(lambda _: import_module("ssldm.forecast.accessor"), "xarray")
+register_post_import_hook(lambda _: import_module("ssldm.products.accessor"), "xarray")

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
-from ssldm.forecast.accessor import members_of
 from ssldm.forecast.writable import check_not_empty
+from ssldm.products.nowcast import members_of
 from ssldm.radar.grid import regular_axis
 from ssldm.radar.observations import NAME
 

@@ -14,10 +14,10 @@ from ssldm.checks import whole_number
 from ssldm.diffusion.sampling import MOST_MEMBERS
 from ssldm.drawable import drawable
 from ssldm.errors import ConfigurationError, ObservationError, OutputError
-from ssldm.forecast.accessor import check_threshold
 from ssldm.forecast.writable import check_outside_of_stores
 from ssldm.observed_beside import ObservedBeside
 from ssldm.paths import as_path, check_no_source
+from ssldm.products.nowcast import check_threshold
 from ssldm.radar.observations import NAME
 from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, stamp
 

@@ -19,9 +19,9 @@ def plot(
     threshold: Annotated[float, typer.Option(help="Rain rate in mm/h of the probability panel.")] = 2.0,
 ) -> None:
     """Draw members, mean and probability of a forecast."""
-    from ssldm.forecast.accessor import check_threshold
     from ssldm.forecast.dataset import open_nowcast
     from ssldm.plotting import check_picture_output, plot_nowcast
+    from ssldm.products.nowcast import check_threshold
     from ssldm.radar.isolation import open_isolated
 
     check_picture_output(out, [forecast, *(observations or [])])

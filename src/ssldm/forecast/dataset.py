@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ssldm.atomic import check_folder_output, check_output
 from ssldm.errors import ObservationError, OutputError, SsldmError
-from ssldm.forecast.accessor import members_of
 from ssldm.forecast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, with_lead_bounds, zarr_encoding
 from ssldm.forecast.writable import (
     check_outside_of_stores,
@@ -21,6 +20,7 @@ from ssldm.forecast.writable import (
 )
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.paths import as_path, check_no_source, check_regular_file
+from ssldm.products.nowcast import members_of
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import ATTRIBUTES, NAME
 

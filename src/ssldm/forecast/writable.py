@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError, OutputError
-from ssldm.forecast.accessor import members_of
+from ssldm.products.nowcast import members_of
 from ssldm.radar.folders import ZARR_MARKS
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import NAME

@@ -1,0 +1,82 @@
+"""An ensemble as one field: its mean, its quantiles, and a mean that is as uneven as its members."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.products.nowcast import check_shares, described, fields_of, members_of
+
+
+def ensemble_mean(forecast: xr.Dataset) -> xr.DataArray:
+    """Mean of the members ``(lead_time, …)`` in mm/h.
+
+    Raises:
+        ObservationError: the dataset is no nowcast.
+    """
+    rate = members_of(forecast)
+    methods = " ".join(filter(None, (rate.attrs.get("cell_methods"), "member: mean")))
+    return rate.mean("member", skipna=False).assign_attrs(rate.attrs | {"cell_methods": methods})
+
+
+def quantile(values: xr.DataArray, probabilities: Any) -> xr.DataArray:
+    """Quantiles of the members, linear between them (type 7 of Hyndman and Fan 1996).
+
+    Args:
+        values: of members, such as rates or amounts.
+        probabilities: 0 to 1, one or several.
+
+    Returns:
+        ``(quantile, lead_time, …)``, without ``quantile`` for a single one; NaN where any member is.
+
+    Raises:
+        ConfigurationError: probabilities that are none.
+    """
+    asked = check_shares(probabilities, "probabilities")
+    found = _whole(values, "member").quantile(asked, dim="member", skipna=False)
+    return found.astype(values.dtype).assign_attrs(values.attrs)
+
+
+def probability_matched_mean(forecast: xr.Dataset) -> xr.DataArray:
+    """The mean with the rates of the members ``(lead_time, y, x)`` in mm/h (Ebert 2001).
+
+    At each lead time the rates of all members are sorted and every m-th is kept, of m members; where the mean
+    is strongest stands the strongest of these, and so on. The mean tells where it rains, members how hard.
+
+    Raises:
+        ObservationError: the dataset is no nowcast with rows and columns.
+    """
+    rate = _whole(_whole(_whole(fields_of(forecast), "member"), "y"), "x")
+    matched = xr.apply_ufunc(
+        _matched,
+        rate,
+        input_core_dims=[["member", "y", "x"]],
+        output_core_dims=[["y", "x"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[rate.dtype],
+    )
+    return described(
+        matched.rename(rate.name),
+        rate,
+        units=str(rate.attrs.get("units", "mm h-1")),
+        long_name="probability-matched mean of the rain rate",
+    )
+
+
+def _matched(rate: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One frame ``(y, x)`` of members ``(m, y, x)``."""
+    mean = rate.mean(axis=0, dtype=np.float64)
+    known = np.isfinite(mean)
+    members = len(rate)
+    kept = np.sort(rate[:, known], axis=None)[members // 2 :: members]
+    found = np.full(mean.shape, np.nan, rate.dtype)
+    # The mean's ties are kept in order, so that the result is the same everywhere.
+    found[known] = kept[np.argsort(np.argsort(mean[known], kind="stable"), kind="stable")]
+    return found
+
+
+def _whole(values: xr.DataArray, name: str) -> xr.DataArray:
+    """With one chunk along a dimension, where it has any."""
+    return values.chunk({name: -1}) if values.chunks else values
