@@ -285,8 +285,8 @@ def test_products_of_an_ensemble_are_described_as_what_they_are() -> None:
     assert probability.attrs.keys() == {"units", "long_name", "grid_mapping"}
     assert probability.attrs["units"] == "1"
     rate, mean = forecast[NAME].attrs, forecast.ssldm.mean().attrs
-    assert mean == rate | {"cell_methods": "lead_time: mean member: mean"}
-    assert random_forecast().ssldm.mean().attrs["cell_methods"] == "member: mean"
+    assert mean == rate | {"cell_methods": "lead_time: mean realization: mean"}
+    assert random_forecast().ssldm.mean().attrs["cell_methods"] == "realization: mean"
     for other in (xr.Dataset({"a": 1}), forecast.isel(member=0)):
         with pytest.raises(ObservationError, match="with members and lead times"):
             other.ssldm.mean()

@@ -15,7 +15,7 @@ from ssldm.errors import ConfigurationError, NoDataError, OutputError, SsldmErro
 
 # Typer brings its own click in some versions: the base of all errors in the arguments, wherever it lives.
 _UsageError: Any = typer.BadParameter.__mro__[1]
-_COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "plot", "model")
+_COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "products", "plot", "model")
 _USAGE, _NO_DATA, _DAMAGED, _RESOURCES = 2, 3, 4, 5
 _INTERRUPTED = 130
 _SHORT_OF = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO}

@@ -1,5 +1,6 @@
 """How the variables of a nowcast lie in a file: their types, units, compression and place on the map."""
 
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,21 @@ _OF_NAME: Encoding = {
 _LARGE = (NAME, "lat", "lon")
 
 
-def placed(dataset: xr.Dataset) -> xr.Dataset:
-    """A copy with ``lat``, ``lon`` and what GDAL asks for, as far as x, y and their projection are known."""
+def placed(dataset: xr.Dataset, names: Iterable[Hashable] = (NAME,)) -> xr.Dataset:
+    """A copy with ``lat``, ``lon`` and what GDAL asks for, as far as x, y and their projection are known.
+
+    Args:
+        dataset: a nowcast, or what was made of one.
+        names: of its variables that are maps.
+    """
     copy = dataset.drop_encoding().assign_coords(latitude_longitude(dataset))
     if LEAD_BOUNDS in copy and np.issubdtype(copy[LEAD_BOUNDS].dtype, np.timedelta64):
         # CF leaves the units to the coordinate, and xarray does so only beside dates.
         copy[LEAD_BOUNDS] = copy[LEAD_BOUNDS] / np.timedelta64(1, "m")
         copy[LEAD_BOUNDS].encoding = {"_FillValue": None, "coordinates": None}
     if GRID_MAPPING in copy.coords:
-        copy[NAME].attrs["grid_mapping"] = GRID_MAPPING
+        for name in names:
+            copy[name].attrs["grid_mapping"] = GRID_MAPPING
         copy[GRID_MAPPING].attrs.pop("GeoTransform", None)
         copy[GRID_MAPPING].attrs |= geotransform(copy)
     return copy

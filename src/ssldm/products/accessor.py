@@ -50,6 +50,12 @@ class NowcastAccessor:
 
         return amounts.accumulation(self._forecast, period, **options)
 
+    def joined(self, observations: xr.DataArray) -> xr.Dataset:
+        """See `ssldm.products.amounts.joined`."""
+        from ssldm.products import amounts
+
+        return amounts.joined(self._forecast, observations)
+
     def arrival_time(self, threshold: float, **options: Any) -> xr.Dataset:
         """See `ssldm.products.times.arrival_time`."""
         from ssldm.products import times

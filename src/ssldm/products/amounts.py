@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.products.nowcast import check_period, check_shares, described, members_of, step_of
+from ssldm.radar.observations import NAME
 
 _ROUNDING = 1e-6
 
@@ -28,8 +28,7 @@ def accumulation(
     Args:
         forecast: a nowcast, with or without rows and columns.
         period: such as "60min", a whole number of time steps.
-        observations: ``(time, …)`` in mm/h, joined in front: those whose times are whole time steps before
-            the first lead time. A step that was observed is the same in all members.
+        observations: ``(time, …)`` in mm/h to join in front, see `joined`.
         least_share: of a period that must be known, 0 to 1.
 
     Returns:
@@ -40,30 +39,25 @@ def accumulation(
         ObservationError: no nowcast, uneven lead times, or observations of another grid.
         ConfigurationError: no whole number of time steps, or a share that is none.
     """
-    rate, step = members_of(forecast), step_of(forecast)
+    step = step_of(forecast)
     count = check_period(period, step)
     least = float(check_shares(least_share, "a share"))
-    bare = rate.drop_vars([name for name in rate.coords if name not in rate.dims])
-    leads = rate["lead_time"].values[0] - np.arange(count - 1, 0, -1) * step
-    if observations is None:
-        before = xr.full_like(bare, np.nan).isel(lead_time=[0] * len(leads)).assign_coords(lead_time=leads)
-    else:
-        times = forecast["forecast_reference_time"].values + leads
-        before = _observed(observations, bare, times).assign_coords(lead_time=leads)
-    whole = xr.concat([before, bare], dim="lead_time")
-    windows = whole.rolling(lead_time=count, min_periods=1)
-    total, known = windows.sum(), windows.count()
-    share = (known / count).isel(lead_time=slice(len(leads), None))
+    own = members_of(forecast)
+    rate = own if observations is None else members_of(joined(forecast, observations))
+    windows = rate.fillna(0.0).rolling(lead_time=count, min_periods=1)
+    known = rate.notnull().astype(np.float32).rolling(lead_time=count, min_periods=1)
+    total, share = (each.sum().sel(lead_time=own["lead_time"]) for each in (windows, known))
+    share = share / count
     enough = (share > 0.0) & (share >= least - _ROUNDING)
     hours = float(step / np.timedelta64(1, "h"))
-    amount = (total.isel(lead_time=slice(len(leads), None)) / share.where(enough) * hours).astype(np.float32)
-    amount = amount.transpose(*rate.dims).rename("precipitation_amount")
+    amount = (total / share.where(enough) * hours).astype(np.float32)
+    amount = amount.transpose(*own.dims).rename("precipitation_amount")
     least_known = share.min("member").assign_attrs(units="1", long_name="share of the period that is known")
-    amount = amount.assign_coords({**rate.coords, "known_share": least_known})
+    amount = amount.assign_coords({**own.coords, "known_share": least_known})
     minutes = count * hours * 60.0
     return described(
         amount,
-        rate,
+        own,
         units="mm",
         standard_name="lwe_thickness_of_precipitation_amount",
         long_name=f"rain of the {minutes:g} min until the lead time",
@@ -71,11 +65,34 @@ def accumulation(
     )
 
 
-def _observed(observations: xr.DataArray, rate: xr.DataArray, times: NDArray[np.datetime64]) -> xr.DataArray:
-    """Frames ``(member, lead_time, …)``, alike in all members; NaN where none was observed at a time."""
+def joined(forecast: xr.Dataset, observations: xr.DataArray) -> xr.Dataset:
+    """The nowcast with what was observed before it, at lead times of 0 and less, alike in all members.
+
+    Args:
+        forecast: a nowcast, with or without rows and columns.
+        observations: ``(time, …)`` in mm/h on the same grid. Taken are those whose times are whole time steps
+            before the first lead time; one that is missing between them is NaN.
+
+    Raises:
+        ObservationError: no nowcast, uneven lead times, or observations of another grid.
+    """
+    rate, step = members_of(forecast), step_of(forecast)
     space = [name for name in rate.dims if name not in ("member", "lead_time")]
-    for name in space:
-        if name not in observations.dims or not np.array_equal(observations[name], rate[name]):
+    for name in ("time", *space):
+        if name not in observations.dims:
+            raise ObservationError(f"expected observations with {name}, found {observations.dims}")
+        if name != "time" and not np.array_equal(observations[name], rate[name]):
             raise ObservationError(f"expected observations on the forecast's grid, found another {name}")
-    frames = observations.reset_coords(drop=True).reindex(time=times).rename(time="lead_time")
-    return frames.expand_dims(member=rate["member"]).transpose(*rate.dims).astype(rate.dtype)
+    first = rate["lead_time"].values[0]
+    start = forecast["forecast_reference_time"].values + first
+    frames = max(int((start - observations["time"].values.min()) // step), 0)
+    leads = first - np.arange(frames, 0, -1) * step
+    times = forecast["forecast_reference_time"].values + leads
+    seen = observations.reset_coords(drop=True).reindex(time=times).rename(time="lead_time")
+    seen = seen.expand_dims(member=rate["member"]).transpose(*rate.dims).astype(rate.dtype)
+    bare = rate.drop_vars([name for name in rate.coords if name not in rate.dims])
+    whole = xr.concat([seen.assign_coords(lead_time=leads), bare], dim="lead_time").assign_attrs(rate.attrs)
+    others = {name: values for name, values in rate.coords.items() if "lead_time" not in values.dims}
+    valid = forecast["forecast_reference_time"] + whole["lead_time"]
+    whole = whole.assign_coords({**others, "valid_time": ("lead_time", valid.values)})
+    return xr.Dataset({NAME: whole}, attrs=forecast.attrs)

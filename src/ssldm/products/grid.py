@@ -39,20 +39,24 @@ class PixelGrid:
         Raises:
             ObservationError: no nowcast, or one without coordinates or with a single row or column.
         """
-        rate = fields_of(forecast)
+        return cls.of_fields(fields_of(forecast))
+
+    @classmethod
+    def of_fields(cls, fields: xr.DataArray) -> "PixelGrid":
+        """That of fields ``(…, y, x)``; raises as `of`."""
         axes = []
         for name in ("y", "x"):
-            if name not in rate.coords or rate.sizes[name] < 2:
+            if name not in fields.coords or fields.sizes[name] < 2:
                 raise ObservationError(
-                    f"expected two {name} coordinates at least, found {rate.sizes[name]} {name}"
+                    f"expected two {name} coordinates at least, found {fields.sizes[name]} {name}"
                 )
-            values = rate[name].values.astype(np.float64)
+            values = fields[name].values.astype(np.float64)
             axes.append((float(values[0]), float((values[-1] - values[0]) / (len(values) - 1))))
         (y, dy), (x, dx) = axes
-        mapping = forecast.coords.get(str(rate.attrs.get("grid_mapping", GRID_MAPPING)))
+        mapping = fields.coords.get(str(fields.attrs.get("grid_mapping", GRID_MAPPING)))
         wkt = mapping.attrs.get("crs_wkt") if mapping is not None else None
         crs = pyproj.CRS.from_wkt(wkt) if wkt else None
-        return cls(y, x, dy, dx, rate.sizes["y"], rate.sizes["x"], crs)
+        return cls(y, x, dy, dx, fields.sizes["y"], fields.sizes["x"], crs)
 
     def transformer_from(self, crs: Any) -> pyproj.Transformer:
         """From another projection, x before y and longitude before latitude.

@@ -16,7 +16,7 @@ def ensemble_mean(forecast: xr.Dataset) -> xr.DataArray:
         ObservationError: the dataset is no nowcast.
     """
     rate = members_of(forecast)
-    methods = " ".join(filter(None, (rate.attrs.get("cell_methods"), "member: mean")))
+    methods = " ".join(filter(None, (rate.attrs.get("cell_methods"), "realization: mean")))
     return rate.mean("member", skipna=False).assign_attrs(rate.attrs | {"cell_methods": methods})
 
 
@@ -35,7 +35,16 @@ def quantile(values: xr.DataArray, probabilities: Any) -> xr.DataArray:
     """
     asked = check_shares(probabilities, "probabilities")
     found = _whole(values, "member").quantile(asked, dim="member", skipna=False)
-    return found.astype(values.dtype).assign_attrs(values.attrs)
+    methods = values.attrs.get("cell_methods")
+    of = values.attrs.get("long_name", "rain rate")
+    kept = {
+        name: values.attrs[name]
+        for name in ("units", "standard_name", "grid_mapping")
+        if name in values.attrs
+    }
+    return found.astype(values.dtype).assign_attrs(
+        kept | {"long_name": f"quantile of the {of}"} | ({"cell_methods": methods} if methods else {})
+    )
 
 
 def probability_matched_mean(forecast: xr.Dataset) -> xr.DataArray:

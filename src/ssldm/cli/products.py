@@ -1,0 +1,72 @@
+"""`ssldm products`: what a forecaster and a hydrologist take away, in files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssldm.errors import ConfigurationError
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(products)
+
+
+def products(
+    forecast: Annotated[Path, typer.Argument(metavar="N.nc", help="A forecast of `ssldm nowcast`.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write to.")],
+    quantiles: Annotated[str, typer.Option(help="Probabilities, 0 to 1.")] = "0.1,0.5,0.9",
+    thresholds: Annotated[
+        str, typer.Option(help="Rates in mm/h, and amounts in mm of each period, for probabilities.")
+    ] = "1,5,10",
+    periods: Annotated[str, typer.Option(help="Of amounts, such as 15min,60min.")] = "",
+    observations: Annotated[
+        list[str] | None,
+        typer.Option(help="Radar files on its grid, joined in front for amounts; may be repeated."),
+    ] = None,
+    points: Annotated[
+        Path | None, typer.Option(metavar="P.csv", help="Points: columns name, lat and lon (or x and y).")
+    ] = None,
+    polygons: Annotated[
+        Path | None, typer.Option(metavar="B.geojson", help="Catchments: GeoJSON, GeoPackage, …")
+    ] = None,
+    least_covered: Annotated[
+        float, typer.Option(help="Share of a catchment that must be forecast, for its mean.")
+    ] = 1.0,
+    format: Annotated[str, typer.Option(help="Of the maps: nc, zarr or cog (GeoTIFF).")] = "nc",  # noqa: A002
+) -> None:
+    """Write products of a forecast: maps, and tables of points and catchments."""
+    from ssldm.checks import one_of
+    from ssldm.forecast.dataset import open_nowcast
+    from ssldm.paths import check_no_source
+    from ssldm.product_files import FORMATS, Asked, products_of, read_points, write_products, write_table
+    from ssldm.radar.isolation import open_isolated
+
+    one_of("format", format, FORMATS)
+    check_no_source(out, [forecast, *(observations or []), *filter(None, (points, polygons))])
+    asked = Asked(_numbers("quantiles", quantiles), _numbers("thresholds", thresholds), _words(periods))
+    places = read_points(points) if points else None
+    opened = open_nowcast(forecast)
+    if observations:
+        opened = opened.ssldm.joined(open_isolated(observations))
+    written = write_products(products_of(opened, asked), out, format)  # type: ignore[arg-type]
+    if places is not None:
+        names = places.pop("names")
+        at = opened.ssldm.at(**places).assign_coords(point=names)
+        written.append(write_table(products_of(at, asked), "point", out / "points.csv"))
+    if polygons is not None:
+        over = opened.ssldm.over(polygons, least_covered=least_covered)
+        written.append(write_table(products_of(over, asked), "area", out / "areas.csv"))
+    for path in written:
+        typer.echo(str(path))
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in _words(text)]
+    except ValueError as error:
+        raise ConfigurationError(f"expected numbers as {name}, such as 1,5,10, found {text!r:.80}") from error
+
+
+def _words(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

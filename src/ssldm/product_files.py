@@ -1,0 +1,259 @@
+"""Products of a forecast in files: NetCDF, Zarr, GeoTIFF, and tables of points and areas."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ssldm.atomic import replacing
+from ssldm.errors import ConfigurationError, ObservationError
+from ssldm.forecast.encoding import LEAD_BOUNDS, netcdf_encoding, placed
+from ssldm.hdf5_output import replacing_hdf5
+from ssldm.products import accessor  # noqa: F401  # forecast.ssldm
+from ssldm.products.grid import PixelGrid
+
+Format = Literal["nc", "zarr", "cog"]
+FORMATS: tuple[Format, ...] = ("nc", "zarr", "cog")
+
+_COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32(np.nan)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which products.
+
+    Attributes:
+        quantiles: probabilities, 0 to 1.
+        thresholds: rates in mm/h, and amounts in mm of each period.
+        periods: such as "60min".
+    """
+
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9)
+    thresholds: Sequence[float] = (1.0, 5.0, 10.0)
+    periods: Sequence[str] = ()
+
+
+def products_of(forecast: xr.Dataset, asked: Asked) -> xr.Dataset:
+    """Products of a nowcast of pixels, points or areas, lazily where it is.
+
+    Args:
+        forecast: a nowcast; of one with observations joined in front, products of its lead times above 0.
+        asked: which.
+
+    Returns:
+        ``mean_rate``, of pixels ``matched_mean_rate``, ``rate_quantile (quantile, …)`` and
+        ``rate_probability (threshold, …)``; of each period ``amount_quantile_60min`` and
+        ``amount_probability_60min (threshold, …)``.
+
+    Raises:
+        ObservationError, ConfigurationError: see `ssldm.products`.
+    """
+    ahead = forecast["lead_time"] > np.timedelta64(0, "ns")
+    of = forecast.isel(lead_time=ahead.values).ssldm
+    found = {"mean_rate": of.mean()}
+    if {"y", "x"} <= set(found["mean_rate"].dims):
+        found["matched_mean_rate"] = of.probability_matched_mean()
+    quantiles, thresholds = list(asked.quantiles), list(asked.thresholds)
+    if quantiles:
+        found["rate_quantile"] = of.quantile(quantiles)
+    if thresholds:
+        found["rate_probability"] = _stacked(thresholds, of.exceedance_probability)
+    for period in asked.periods:
+        amounts = partial(forecast.ssldm.exceedance_probability, period=period)
+        if quantiles:
+            found[f"amount_quantile_{period}"] = forecast.ssldm.quantile(quantiles, period=period)
+        if thresholds:
+            found[f"amount_probability_{period}"] = _stacked(thresholds, amounts)
+    leads = found["mean_rate"]["lead_time"]
+    alike = {
+        name: part.drop_vars("known_share", errors="ignore").sel(lead_time=leads)
+        for name, part in found.items()
+    }
+    # The checker knows no cell methods of standard names.
+    methods = alike["mean_rate"].attrs.pop("cell_methods").removesuffix("realization: mean").strip()
+    alike["mean_rate"].attrs |= {"long_name": "ensemble mean of the rain rate"}
+    alike["mean_rate"].attrs |= {"cell_methods": methods} if methods else {}
+    if LEAD_BOUNDS in forecast:
+        alike[LEAD_BOUNDS] = forecast[LEAD_BOUNDS].sel(lead_time=leads)
+    products = xr.Dataset(alike, attrs={**forecast.attrs, "title": "Products of an ensemble nowcast"})
+    words = {"threshold": "mm/h, or mm in the period", "quantile": "share of the members below"}
+    for name in words.keys() & products.coords.keys():
+        products[name].attrs = {"units": "1", "long_name": words[name]}
+    return products
+
+
+def write_products(products: xr.Dataset, folder: Path, form: Format) -> list[Path]:
+    """Write products of pixels: one NetCDF file or Zarr store, or a GeoTIFF a product and lead time.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ConfigurationError: no such format.
+        ObservationError: products without georeference, for GeoTIFF.
+        OutputError, OSError: what is there is not to be replaced, or cannot be written.
+    """
+    if form == "cog":
+        return [_write_geotiff(name, part, products, folder) for name, part in _maps(products)]
+    if form not in FORMATS:
+        raise ConfigurationError(f"expected one of {', '.join(FORMATS)}, found {form!r:.80}")
+    whole = placed(products, [name for name, part in products.data_vars.items() if "x" in part.dims])
+    for name in {"quantile", "threshold"} & set(whole.coords):
+        whole[name].encoding = {"_FillValue": None}
+    path = folder / f"products.{form}"
+    if form == "zarr":
+        from ssldm.zarr_output import replacing_zarr
+
+        with replacing_zarr(path, _is_products) as store:
+            whole.to_zarr(store, zarr_format=2, consolidated=True)
+        return [path]
+    folder.mkdir(parents=True, exist_ok=True)
+    maps = [str(name) for name, part in whole.data_vars.items() if "x" in part.dims]
+    encoding = netcdf_encoding(whole) | dict.fromkeys(maps, _COMPRESSED)
+    with replacing_hdf5(path) as file:
+        whole.to_netcdf(file, engine="h5netcdf", encoding=encoding)
+    return [path]
+
+
+def write_table(products: xr.Dataset, place: str, path: Path) -> Path:
+    """Write products of points or areas as CSV, a value a row.
+
+    The columns: the place and what is known of it, ``valid_time`` (ISO 8601, UTC), ``lead_minutes``,
+    ``product``, ``quantile`` or ``threshold``, ``value`` and ``units``; a value that is not known is empty.
+
+    Args:
+        products: see `products_of`.
+        place: "point" or "area", their dimension.
+        path: of the file.
+    """
+    about = [
+        str(name)
+        for name, values in products.coords.items()
+        if place in values.dims and set(values.dims) <= {place, "lead_time"} and name != place
+    ]
+    parts = []
+    for name, part in products.drop_vars(LEAD_BOUNDS, errors="ignore").data_vars.items():
+        table = part.to_dataframe("value").reset_index()
+        parts.append(table.assign(product=str(name), units=part.attrs.get("units", "")))
+    whole = pd.concat(parts, ignore_index=True)
+    whole["valid_time"] = whole["valid_time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    whole["lead_minutes"] = whole["lead_time"].dt.total_seconds() / 60.0
+    columns = [
+        place,
+        *about,
+        "valid_time",
+        "lead_minutes",
+        "product",
+        "quantile",
+        "threshold",
+        "value",
+        "units",
+    ]
+    with replacing(path) as aside:
+        whole.reindex(columns=columns).to_csv(aside, index=False, float_format="%.6g")
+    return path
+
+
+def read_points(path: Path) -> dict[str, Any]:
+    """Points of a CSV file with columns ``lat`` and ``lon``, or ``x`` and ``y``, and ``name`` if it has that.
+
+    Returns:
+        The arguments of `ssldm.products.places.at`, and ``names``.
+
+    Raises:
+        ConfigurationError: no such file, or others.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: expected points in CSV ({str(error).splitlines()[0]})") from error
+    for pair in (("lat", "lon"), ("x", "y")):
+        if set(pair) <= set(table.columns):
+            if table.empty or not all(pd.api.types.is_numeric_dtype(table[name]) for name in pair):
+                raise ConfigurationError(f"{path}: expected numbers as {pair[0]} and {pair[1]}")
+            names = table.get("name", pd.Series(range(1, len(table) + 1))).astype(str)
+            return {**{name: table[name].to_numpy(float) for name in pair}, "names": list(names)}
+    raise ConfigurationError(
+        f"{path}: expected columns lat and lon, or x and y, found {', '.join(table.columns)}"
+    )
+
+
+def _stacked(thresholds: Sequence[float], make: Any) -> xr.DataArray:
+    parts = [make(least) for least in thresholds]
+    stacked = xr.concat(parts, pd.Index([float(least) for least in thresholds], name="threshold"))
+    words = parts[0].attrs["long_name"].replace(f"{thresholds[0]:g} mm", "the threshold in mm", 1)
+    named: xr.DataArray = stacked.assign_attrs(parts[0].attrs | {"long_name": words})
+    return named
+
+
+def _maps(products: xr.Dataset) -> Iterator[tuple[str, xr.DataArray]]:
+    """Names and fields ``(band, y, x)`` of each product and lead time."""
+    for name, part in products.data_vars.items():
+        bands = [dim for dim in part.dims if dim not in ("lead_time", "y", "x")]
+        if "x" not in part.dims:
+            continue
+        for lead in range(part.sizes["lead_time"]):
+            field = part.isel(lead_time=lead)
+            yield str(name), field if bands else field.expand_dims("band")
+
+
+def _write_geotiff(name: str, field: xr.DataArray, products: xr.Dataset, folder: Path) -> Path:
+    import rasterio
+    from rasterio.transform import Affine
+
+    grid = PixelGrid.of_fields(field)
+    if grid.crs is None:
+        raise ObservationError("expected a forecast with a map projection for GeoTIFF, found none")
+    values = field.transpose(..., "y", "x").values.astype(np.float32)
+    # First row in the north, first column in the west.
+    values = values[:, :: -1 if grid.dy > 0 else 1, :: -1 if grid.dx < 0 else 1]
+    north = max(grid.y, grid.y + grid.dy * (grid.height - 1)) + abs(grid.dy) / 2
+    west = min(grid.x, grid.x + grid.dx * (grid.width - 1)) - abs(grid.dx) / 2
+    valid = pd.Timestamp(field["valid_time"].item())
+    path = folder / name / f"{name}_{valid:%Y%m%dT%H%M%SZ}.tif"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as aside, rasterio.open(
+        aside, "w", driver="COG", width=grid.width, height=grid.height, count=len(values), dtype="float32",
+        crs=grid.crs.to_wkt(), transform=Affine(abs(grid.dx), 0.0, west, 0.0, -abs(grid.dy), north),
+        nodata=np.nan, compress="deflate", predictor=3,
+    ) as file:  # fmt: skip
+        file.write(values)
+        file.update_tags(**_tags(field, products, valid))
+        for number, words in enumerate(_bands(field), start=1):
+            file.set_band_description(number, words)
+    return path
+
+
+def _tags(field: xr.DataArray, products: xr.Dataset, valid: pd.Timestamp) -> Mapping[str, str]:
+    reference = pd.Timestamp(products["forecast_reference_time"].item())
+    return {
+        "TIFFTAG_DATETIME": f"{valid:%Y:%m:%d %H:%M:%S}",
+        "valid_time": f"{valid:%Y-%m-%dT%H:%M:%SZ}",
+        "forecast_reference_time": f"{reference:%Y-%m-%dT%H:%M:%SZ}",
+        "long_name": str(field.attrs.get("long_name", "")),
+        "units": str(field.attrs.get("units", "")),
+        "source": str(products.attrs.get("source", "")),
+    }
+
+
+def _bands(field: xr.DataArray) -> list[str]:
+    for name in ("quantile", "threshold"):
+        if name in field.dims:
+            return [f"{name} {value:g}" for value in field[name].values]
+    return [str(field.attrs.get("long_name", ""))]
+
+
+def _is_products(folder: Path) -> bool:
+    """Whether a folder holds nothing, or a store of products."""
+    if not any(folder.iterdir()):
+        return True
+    try:
+        with xr.open_zarr(folder, chunks=None) as store:
+            return "mean_rate" in store
+    except Exception:  # noqa: BLE001  # whatever it is, it is no store of products
+        return False
