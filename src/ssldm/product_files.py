@@ -16,10 +16,13 @@ from ssldm.forecast.encoding import LEAD_BOUNDS, netcdf_encoding, placed
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.products import accessor  # noqa: F401  # forecast.ssldm
 from ssldm.products.grid import PixelGrid
+from ssldm.products.nowcast import fields_of
 
 Format = Literal["nc", "zarr", "cog"]
 FORMATS: tuple[Format, ...] = ("nc", "zarr", "cog")
 
+# Of the members' rates that are in memory at once: rows of all members and lead times.
+_BLOCK_BYTES = 2**28
 _COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32(np.nan)}
 
 
@@ -87,6 +90,13 @@ def products_of(forecast: xr.Dataset, asked: Asked) -> xr.Dataset:
     return products
 
 
+def in_blocks(forecast: xr.Dataset) -> xr.Dataset:
+    """A nowcast of pixels, such that products are made of some rows after the others."""
+    rate = fields_of(forecast)
+    row = rate.nbytes // max(rate.sizes["y"], 1)
+    return forecast.chunk({"y": max(_BLOCK_BYTES // max(row, 1), 1), "member": -1, "lead_time": -1, "x": -1})
+
+
 def write_products(products: xr.Dataset, folder: Path, form: Format) -> list[Path]:
     """Write products of pixels: one NetCDF file or Zarr store, or a GeoTIFF a product and lead time.
 
@@ -109,13 +119,13 @@ def write_products(products: xr.Dataset, folder: Path, form: Format) -> list[Pat
     if form == "zarr":
         from ssldm.zarr_output import replacing_zarr
 
-        with replacing_zarr(path, _is_products) as store:
+        with _one_after_the_other(), replacing_zarr(path, _is_products) as store:
             whole.to_zarr(store, zarr_format=2, consolidated=True)
         return [path]
     folder.mkdir(parents=True, exist_ok=True)
     maps = [str(name) for name, part in whole.data_vars.items() if "x" in part.dims]
     encoding = netcdf_encoding(whole) | dict.fromkeys(maps, _COMPRESSED)
-    with replacing_hdf5(path) as file:
+    with _one_after_the_other(), replacing_hdf5(path) as file:
         whole.to_netcdf(file, engine="h5netcdf", encoding=encoding)
     return [path]
 
@@ -183,6 +193,13 @@ def read_points(path: Path) -> dict[str, Any]:
     )
 
 
+def _one_after_the_other() -> Any:
+    """Blocks are computed one after the other, so that not many are in memory."""
+    import dask
+
+    return dask.config.set(scheduler="synchronous")
+
+
 def _stacked(thresholds: Sequence[float], make: Any) -> xr.DataArray:
     parts = [make(least) for least in thresholds]
     stacked = xr.concat(parts, pd.Index([float(least) for least in thresholds], name="threshold"))
@@ -194,12 +211,13 @@ def _stacked(thresholds: Sequence[float], make: Any) -> xr.DataArray:
 def _maps(products: xr.Dataset) -> Iterator[tuple[str, xr.DataArray]]:
     """Names and fields ``(band, y, x)`` of each product and lead time."""
     for name, part in products.data_vars.items():
-        bands = [dim for dim in part.dims if dim not in ("lead_time", "y", "x")]
         if "x" not in part.dims:
             continue
+        with _one_after_the_other():
+            whole = part.compute()
         for lead in range(part.sizes["lead_time"]):
-            field = part.isel(lead_time=lead)
-            yield str(name), field if bands else field.expand_dims("band")
+            field = whole.isel(lead_time=lead)
+            yield str(name), field if field.ndim == 3 else field.expand_dims("band")
 
 
 def _write_geotiff(name: str, field: xr.DataArray, products: xr.Dataset, folder: Path) -> Path:

@@ -39,14 +39,22 @@ def products(
     from ssldm.checks import one_of
     from ssldm.forecast.dataset import open_nowcast
     from ssldm.paths import check_no_source
-    from ssldm.product_files import FORMATS, Asked, products_of, read_points, write_products, write_table
+    from ssldm.product_files import (
+        FORMATS,
+        Asked,
+        in_blocks,
+        products_of,
+        read_points,
+        write_products,
+        write_table,
+    )
     from ssldm.radar.isolation import open_isolated
 
     one_of("format", format, FORMATS)
     check_no_source(out, [forecast, *(observations or []), *filter(None, (points, polygons))])
     asked = Asked(_numbers("quantiles", quantiles), _numbers("thresholds", thresholds), _words(periods))
     places = read_points(points) if points else None
-    opened = open_nowcast(forecast)
+    opened = in_blocks(open_nowcast(forecast))
     if observations:
         opened = opened.ssldm.joined(open_isolated(observations))
     written = write_products(products_of(opened, asked), out, format)  # type: ignore[arg-type]
