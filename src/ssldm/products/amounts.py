@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.products.nowcast import check_period, check_shares, described, members_of, step_of
@@ -44,16 +45,23 @@ def accumulation(
     least = float(check_shares(least_share, "a share"))
     own = members_of(forecast)
     rate = own if observations is None else members_of(joined(forecast, observations))
-    windows = rate.fillna(0.0).rolling(lead_time=count, min_periods=1)
-    known = rate.notnull().astype(np.float32).rolling(lead_time=count, min_periods=1)
-    total, share = (each.sum().sel(lead_time=own["lead_time"]) for each in (windows, known))
-    share = share / count
-    enough = (share > 0.0) & (share >= least - _ROUNDING)
+    total, known = xr.apply_ufunc(
+        lambda block: _moving_sums(block, count, own.sizes["lead_time"]),
+        rate.chunk({"lead_time": -1}) if rate.chunks else rate,
+        input_core_dims=[["lead_time"]],
+        output_core_dims=[["lead_time"], ["lead_time"]],
+        exclude_dims={"lead_time"},
+        dask="parallelized",
+        output_dtypes=[np.float32, np.float32],
+        dask_gufunc_kwargs={"output_sizes": {"lead_time": own.sizes["lead_time"]}},
+    )
     hours = float(step / np.timedelta64(1, "h"))
-    amount = (total / share.where(enough) * hours).astype(np.float32)
+    enough = known >= max(count * least - _ROUNDING, 1)
+    amount = (total * np.float32(count * hours) / known.where(enough)).astype(np.float32)
     amount = amount.transpose(*own.dims).rename("precipitation_amount")
-    least_known = share.min("member").assign_attrs(units="1", long_name="share of the period that is known")
-    amount = amount.assign_coords({**own.coords, "known_share": least_known})
+    share = known.min("member") / np.float32(count)
+    share.attrs = {"units": "1", "long_name": "share of the period that is known"}
+    amount = amount.assign_coords({**own.coords, "known_share": share})
     minutes = count * hours * 60.0
     return described(
         amount,
@@ -63,6 +71,30 @@ def accumulation(
         long_name=f"rain of the {minutes:g} min until the lead time",
         cell_methods="lead_time: sum",
     )
+
+
+def _moving_sums(
+    rate: NDArray[np.floating], count: int, leads: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of the ``count`` frames until each of the last ``leads``: the sum of what is known, and how many are.
+
+    Args:
+        rate: ``(…, t)``, NaN where it is not known.
+        count: frames of a period.
+        leads: how many periods.
+    """
+    # Frame after frame, as they lie in memory.
+    frames = np.moveaxis(rate, -1, 0)
+    known = np.isfinite(frames)
+    frames = np.where(known, frames, 0.0)
+    before = len(frames) - leads
+    total = np.zeros((leads, *frames.shape[1:]), np.float32)
+    number = np.zeros(total.shape, np.float32)
+    for lead in range(leads):
+        for frame in range(max(before + lead - count + 1, 0), before + lead + 1):
+            total[lead] += frames[frame]
+            number[lead] += known[frame]
+    return np.moveaxis(total, 0, -1), np.moveaxis(number, 0, -1)
 
 
 def joined(forecast: xr.Dataset, observations: xr.DataArray) -> xr.Dataset:

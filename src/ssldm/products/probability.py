@@ -50,11 +50,13 @@ def exceedance_probability(
         least, unit = check_threshold(threshold, "mm"), "mm"
         values = accumulation(forecast, period, observations=observations, least_share=least_share)
         of = f"at least {least:g} {unit} of {values.attrs['long_name']}"
-    exceeds = (values >= least).where(values.notnull())
     if neighbourhood is None:
-        probability = exceeds.mean("member", skipna=False)
+        known = values.notnull().all("member")
+        probability = ((values >= least).sum("member") / np.float32(values.sizes["member"])).where(known)
+        probability = probability.astype(np.float32)
     else:
         fields_of(forecast)
+        exceeds = (values >= least).where(values.notnull())
         probability = _around(exceeds, _disc(values, neighbourhood), within)
         of += f", {'anywhere' if within == ANYWHERE else 'on average'} within {neighbourhood:g} m"
     return described(
