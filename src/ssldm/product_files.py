@@ -112,7 +112,8 @@ def write_products(products: xr.Dataset, folder: Path, form: Format) -> list[Pat
         return [_write_geotiff(name, part, products, folder) for name, part in _maps(products)]
     if form not in FORMATS:
         raise ConfigurationError(f"expected one of {', '.join(FORMATS)}, found {form!r:.80}")
-    whole = placed(products, [name for name, part in products.data_vars.items() if "x" in part.dims])
+    maps = [str(name) for name, part in products.data_vars.items() if "x" in part.dims]
+    whole = placed(products, maps)
     for name in {"quantile", "threshold"} & set(whole.coords):
         whole[name].encoding = {"_FillValue": None}
     path = folder / f"products.{form}"
@@ -123,7 +124,6 @@ def write_products(products: xr.Dataset, folder: Path, form: Format) -> list[Pat
             whole.to_zarr(store, zarr_format=2, consolidated=True)
         return [path]
     folder.mkdir(parents=True, exist_ok=True)
-    maps = [str(name) for name, part in whole.data_vars.items() if "x" in part.dims]
     encoding = netcdf_encoding(whole) | dict.fromkeys(maps, _COMPRESSED)
     with _one_after_the_other(), replacing_hdf5(path) as file:
         whole.to_netcdf(file, engine="h5netcdf", encoding=encoding)

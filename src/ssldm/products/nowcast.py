@@ -1,5 +1,6 @@
 """What every product asks of a nowcast, and of the numbers that it is asked for with."""
 
+from collections.abc import Callable
 from math import isfinite
 from numbers import Real
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import DTypeLike, NDArray
 
 from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.radar.observations import NAME
@@ -97,6 +99,27 @@ def check_shares(values: Any, what: str) -> np.ndarray:
     if shares.ndim > 1 or shares.size == 0 or not ((shares >= 0.0) & (shares <= 1.0)).all():
         raise ConfigurationError(f"expected {what} from 0 to 1, found {values!r:.80}")
     return shares
+
+
+def whole_along(values: xr.DataArray, *dims: str) -> xr.DataArray:
+    """With one chunk along some dimensions, where it has any."""
+    return values.chunk(dict.fromkeys(dims, -1)) if values.chunks else values
+
+
+def field_by_field(
+    function: Callable[[NDArray[Any]], NDArray[np.float32]], values: xr.DataArray, dtype: DTypeLike
+) -> xr.DataArray:
+    """A function of members ``(m, y, x)`` to a field ``(y, x)``, at each lead time; lazy where values are."""
+    fields: xr.DataArray = xr.apply_ufunc(
+        function,
+        whole_along(values, "member", "y", "x"),
+        input_core_dims=[["member", "y", "x"]],
+        output_core_dims=[["y", "x"]],
+        vectorize=True,
+        dask="parallelized",
+        output_dtypes=[dtype],
+    )
+    return fields
 
 
 def described(product: xr.DataArray, of: xr.DataArray, **attributes: str) -> xr.DataArray:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.products.amounts import accumulation
-from ssldm.products.nowcast import check_threshold, described, fields_of, members_of
+from ssldm.products.nowcast import check_threshold, described, field_by_field, fields_of, members_of
 
 ANYWHERE, MEAN = "anywhere", "mean"
 
@@ -77,17 +77,7 @@ def _around(exceeds: xr.DataArray, disc: NDArray[np.float32], within: str) -> xr
             share = wet.sum(axis=0) / np.maximum(count.sum(axis=0), 1.0)
         return np.where(known.all(axis=0), share, np.nan).astype(np.float32)
 
-    whole = exceeds.chunk({"member": -1, "y": -1, "x": -1}) if exceeds.chunks else exceeds
-    around: xr.DataArray = xr.apply_ufunc(
-        field,
-        whole,
-        input_core_dims=[["member", "y", "x"]],
-        output_core_dims=[["y", "x"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[np.float32],
-    )
-    return around
+    return field_by_field(field, exceeds, np.float32)
 
 
 def _disc(values: xr.DataArray, radius: Any) -> NDArray[np.float32]:

@@ -6,7 +6,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ssldm.products.nowcast import check_shares, described, fields_of, members_of
+from ssldm.products.nowcast import (
+    check_shares,
+    described,
+    field_by_field,
+    fields_of,
+    members_of,
+    whole_along,
+)
 
 
 def ensemble_mean(forecast: xr.Dataset) -> xr.DataArray:
@@ -34,7 +41,7 @@ def quantile(values: xr.DataArray, probabilities: Any) -> xr.DataArray:
         ConfigurationError: probabilities that are none.
     """
     asked = check_shares(probabilities, "probabilities")
-    found = _whole(values, "member").quantile(asked, dim="member", skipna=False)
+    found = whole_along(values, "member").quantile(asked, dim="member", skipna=False)
     methods = values.attrs.get("cell_methods")
     of = values.attrs.get("long_name", "rain rate")
     kept = {
@@ -56,16 +63,8 @@ def probability_matched_mean(forecast: xr.Dataset) -> xr.DataArray:
     Raises:
         ObservationError: the dataset is no nowcast with rows and columns.
     """
-    rate = _whole(_whole(_whole(fields_of(forecast), "member"), "y"), "x")
-    matched = xr.apply_ufunc(
-        _matched,
-        rate,
-        input_core_dims=[["member", "y", "x"]],
-        output_core_dims=[["y", "x"]],
-        vectorize=True,
-        dask="parallelized",
-        output_dtypes=[rate.dtype],
-    )
+    rate = fields_of(forecast)
+    matched = field_by_field(_matched, rate, rate.dtype)
     return described(
         matched.rename(rate.name),
         rate,
@@ -84,8 +83,3 @@ def _matched(rate: NDArray[np.float32]) -> NDArray[np.float32]:
     # The mean's ties are kept in order, so that the result is the same everywhere.
     found[known] = kept[np.argsort(np.argsort(mean[known], kind="stable"), kind="stable")]
     return found
-
-
-def _whole(values: xr.DataArray, name: str) -> xr.DataArray:
-    """With one chunk along a dimension, where it has any."""
-    return values.chunk({name: -1}) if values.chunks else values
