@@ -10,7 +10,7 @@ from ssldm.atomic import replacing
 from ssldm.config import Config, suggestion
 from ssldm.errors import ConfigurationError
 
-PRESETS = ("paper", "base", "small", "tiny")
+PRESETS = ("paper", "paper-small", "base", "small", "tiny")
 
 
 def read_preset(name: str) -> dict[str, Any]:
