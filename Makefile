@@ -7,6 +7,7 @@ BENCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALLED_ALL := $(VENV)/.installed-all
 INSTALLED_DEV := $(VENV)/.installed-dev
 
 .PHONY: demo test check format docs weights bench clean
@@ -28,10 +29,10 @@ format: $(INSTALLED_DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-weights: $(INSTALLED)  ## Train the shipped weights from radar files; goes on where it was stopped.
+weights: $(INSTALLED_ALL)  ## Train the shipped weights from radar files; goes on where it was stopped.
 	PATH="$(CURDIR)/$(BIN):$$PATH" experiments/small.sh $(DATA) runs
 
-bench: $(INSTALLED)  ## What a forecast costs on this machine, beside STEPS: runs/bench/bench.md and bench.json.
+bench: $(INSTALLED_ALL)  ## What a forecast costs on this machine, beside STEPS: runs/bench/bench.md and bench.json.
 	$(BIN)/python experiments/bench.py --data $(DATA) $(BENCH)
 
 docs: $(INSTALLED_DEV)
@@ -43,6 +44,10 @@ $(VENV)/bin/python:
 $(INSTALLED): $(VENV)/bin/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(INSTALLED_ALL): $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[all]"
 	touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)

@@ -9,7 +9,8 @@ docs=$(dirname "$0")/../docs
 
 split() { # NAME [OPTION...], archives as --data
     local out=$runs/leaderboard/$1
-    ssldm verify --out "$out" --baselines persistence,extrapolation,sprog,anvil,steps,linda,unet "${@:2}"
+    ssldm verify --out "$out" --model small --model "$(dirname "$0")/unet" \
+        --baselines persistence,extrapolation,sprog,anvil,steps,linda "${@:2}"
     cp "$out/headline.md" "$docs/leaderboard/$1.md"
     cp "$out/figures/lead-time.png" "$docs/images/leaderboard-$1.png"
 }

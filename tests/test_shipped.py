@@ -18,10 +18,13 @@ from ssldm.verification.comparison import compare
 from ssldm.verification.statistics import Protocol, scores_of
 from ssldm.verification.windows import windows
 
+UNET = Path(__file__).parents[1] / "experiments/unet"
 
-@pytest.mark.parametrize("name", [*SHIPPED, *unet_forecaster.SHIPPED])
-def test_shipped_weights_are_complete(name: str) -> None:
-    folder = weights_at(name, [name], {})
+
+@pytest.mark.parametrize(
+    "folder", [*(weights_at(name, SHIPPED, {}) for name in SHIPPED), UNET], ids=lambda path: path.name
+)
+def test_shipped_weights_are_complete(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert (folder / "model.safetensors").stat().st_size <= 40e6
 
@@ -33,10 +36,10 @@ def test_shipped_models_load(name: str) -> None:
     assert nowcaster.config.name == name
 
 
-def test_the_shipped_unet_forecasts_rain_that_moves() -> None:
+def test_the_unet_of_the_leaderboard_forecasts_rain_that_moves() -> None:
     storm = simulate(20, (128, 128), seed=3)
     truth = storm.values[4:]
-    forecast = unet_forecaster.UNetForecaster.from_pretrained("unet").forecast(storm[:4])[0]
+    forecast = unet_forecaster.UNetForecaster.from_pretrained(UNET).forecast(storm[:4])[0]
     error = np.abs(forecast[:6] - truth[:6]).mean()
     assert error < np.abs(storm.values[3] - truth[:6]).mean()
 

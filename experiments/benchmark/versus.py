@@ -84,7 +84,7 @@ def _prepared(job: Job) -> tuple[Callable[[], object], float]:
 
 def _let_steps_use(threads: int) -> None:
     """The package's baseline computes its members one by one, as verification has the other cores."""
-    from ssldm.radar.quiet_pysteps import pysteps_module
+    from ssldm.verification.quiet_pysteps import pysteps_module
 
     module: Any = pysteps_module("nowcasts.steps")
     module.forecast = partial(_with_workers, module.forecast, threads)

@@ -37,7 +37,7 @@ def run_demo(
     forecast = nowcaster.nowcast(context, members=members, seed=seed, on_start=on_start)
     setting = Setting.of(context, lead_frames=config.lead_frames, members=members, seed=seed)
     forecasts = {config.name: forecast[NAME].values} | {name: BASELINES[name](setting) for name in _BASELINES}
-    statistics = compare(forecasts, truth, Protocol(), groups={config.name: groups_of(forecast)})
+    statistics = compare(forecasts, truth, Protocol(images=False), groups={config.name: groups_of(forecast)})
     table = tidy_table(all_scores({name: part.expand_dims("event") for name, part in statistics.items()}))
     with replacing(out / "scores.csv") as aside:
         table.to_csv(aside, index=False)

@@ -1,9 +1,11 @@
 """Motion and extrapolation of fields whose motion is known."""
 
 import numpy as np
+import pytest
 
-from ssldm.radar.motion import estimate_motion, extrapolate, mean_motion
+from ssldm.radar.motion import SPACING, advect, estimate_motion, extrapolate, mean_motion, refined
 from ssldm.radar.simulation import StormConfig, simulate
+from ssldm.verification.quiet_pysteps import pysteps_module
 
 
 def moving_storm(frames: int, wind: tuple[float, float]) -> np.ndarray:
@@ -80,3 +82,30 @@ def test_storms_are_seeded() -> None:
     np.testing.assert_array_equal(simulate(3, (32, 48), seed=1).values, simulate(3, (32, 48), seed=1).values)
     assert not np.array_equal(simulate(3, (32, 48), seed=1).values, simulate(3, (32, 48), seed=2).values)
     assert float(simulate(3, (32, 48)).min()) >= 0.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_motion_is_that_of_pysteps(seed: int) -> None:
+    """The same corners, vectors and interpolation, with the numbers that pysteps has for its default."""
+    context = simulate(4, (160, 200), seed=seed).values
+    context[:, 0] = 0.0  # pysteps sees no corners in the first row
+    decibel = np.where(context < 0.1, -15.0, 10.0 * np.log10(np.maximum(context, 1e-6)))
+    track = pysteps_module("motion.lucaskanade").dense_lucaskanade
+    places, vectors = track(decibel, dense=False, verbose=False)
+    places, vectors = pysteps_module("utils.cleansing").decluster(places, vectors, 20)
+    interpolate = pysteps_module("utils.interpolate").idwinterp2d
+    x, y = (np.arange(0, size + SPACING - 1, SPACING) for size in (200, 160))
+    expected = refined(interpolate(places, vectors, x, y, nchunks=1), (160, 200))
+    found = estimate_motion(context)
+    assert np.abs(found).max() > 0.5
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_advection_is_that_of_pysteps() -> None:
+    rng = np.random.default_rng(0)
+    field, motion = rng.random((40, 50)), rng.normal(size=(2, 40, 50)).astype(np.float32)
+    expected = pysteps_module("extrapolation.semilagrangian").extrapolate(
+        field, motion.astype(np.float64), 6, interp_order=1
+    )
+    np.testing.assert_allclose(advect(field, motion, 6), expected, atol=1e-6)
+    assert np.isnan(expected).any()

@@ -14,8 +14,8 @@ from ssldm.radar.archive import open_archive
 from ssldm.radar.archive_build import build_archive
 from ssldm.radar.observations import time_step
 from ssldm.radar.open import open_radar, read_item
-from ssldm.radar.quiet_pysteps import pysteps_module
 from ssldm.radar.sources import resolve
+from ssldm.verification.quiet_pysteps import pysteps_module
 
 Reference = tuple[np.ndarray, dict[str, object] | None]
 

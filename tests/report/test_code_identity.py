@@ -14,6 +14,7 @@ from ssldm.report.code_identity import code_hash, code_identity, followed
 from ssldm.report.contestants import EnsembleSettings, baseline, trained
 
 PACKAGE = Path(str(files("ssldm")))
+UNET = str(Path(__file__).parents[2] / "experiments/unet")
 
 # Makes a result while it writes down whose code runs, whose is loaded, and which modules the key is made of.
 TRACED = """
@@ -86,8 +87,9 @@ from ssldm.forecast.nowcaster import Nowcaster
 Nowcaster.from_pretrained("small", device="cpu").nowcast(storm[:4], members=1, steps=1)
 """,
     "ssldm.forecast.unet_forecaster": """
+from pathlib import Path
 from ssldm.forecast.unet_forecaster import UNetForecaster
-UNetForecaster.from_pretrained("unet").forecast(storm[:4])
+UNetForecaster.from_pretrained(Path({unet!r})).forecast(storm[:4])
 """,
     "ssldm.verification.baselines": """
 from ssldm.verification.baselines import BASELINES, Setting
@@ -98,6 +100,7 @@ BASELINES["steps"](Setting.of(storm[:4], lead_frames=2, members=2, seed=0))
 
 def traced(body: str) -> tuple[set[str], set[str], list[list[str]]]:
     """Modules whose code ran, modules that were loaded, and the modules of each key."""
+    body = body.replace("{unet!r}", repr(UNET))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     script = TRACED.replace("{body}", body.replace("{{", "{").replace("}}", "}"))
     done = subprocess.run(
@@ -121,7 +124,7 @@ def test_every_module_that_is_loaded_while_a_forecast_is_made_is_in_the_key(star
     "make",
     [
         "trained('small', EnsembleSettings(members=2, steps=1, device='cpu'))",
-        "trained('unet', EnsembleSettings())",
+        f"trained('{UNET}', EnsembleSettings())",
         "baseline('steps', EnsembleSettings(members=2))",
     ],
 )
@@ -224,5 +227,5 @@ def test_a_module_that_is_not_there_has_no_key() -> None:
 
 def test_contestants_of_other_code_have_other_keys() -> None:
     settings = EnsembleSettings()
-    found = [trained("small", settings), trained("unet", settings), baseline("steps", settings)]
+    found = [trained("small", settings), trained(UNET, settings), baseline("steps", settings)]
     assert len({contestant.identity()["code"] for contestant in found}) == 3

@@ -18,6 +18,9 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 _COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "products", "plot", "model")
 _USAGE, _NO_DATA, _DAMAGED, _RESOURCES = 2, 3, 4, 5
 _INTERRUPTED = 130
+# Packages that only some commands need, and the extra that brings each.
+_EXTRAS = dict.fromkeys(("diffusers", "lightning", "tensorboard"), "train")
+_EXTRAS |= dict.fromkeys(("jinja2", "pysteps", "skimage", "threadpoolctl"), "verify")
 _SHORT_OF = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO}
 
 
@@ -69,6 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = _app()(args=arguments, prog_name="ssldm", standalone_mode=False)
     except (SsldmError, OSError, MemoryError, ImportError) as error:
         if isinstance(error, ImportError) and not _lacks_memory(error):
+            _fail_for_want_of_an_extra(error)
             raise
         _fail(str(error) or "out of memory", _status_of(error))
     except SystemExit:  # click's way to say that nobody reads what it prints; the work is done
@@ -101,6 +105,13 @@ def _lacks_memory(error: BaseException) -> bool:
 def _fail(message: str, status: int) -> None:
     typer.echo(f"ssldm: {' '.join(message.split())}", err=True)
     sys.exit(status if any(_detailed) else _USAGE)
+
+
+def _fail_for_want_of_an_extra(error: ImportError) -> None:
+    """Say which extra of this package brings what could not be imported, if one does."""
+    module = (error.name or "").partition(".")[0]
+    if module in _EXTRAS:
+        _fail(f'expected {module}, found none: pip install "ssldm[{_EXTRAS[module]}]"', _USAGE)
 
 
 def _be_heard_in_one_line() -> None:

@@ -32,7 +32,7 @@ def verify(
         str,
         typer.Option(
             help="Comma-separated: persistence, extrapolation, sprog, steps, anvil, linda (takes minutes a "
-            "window), unet."
+            "window)."
         ),
     ] = "persistence,extrapolation,steps",
     forecast: Annotated[

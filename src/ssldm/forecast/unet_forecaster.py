@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from ssldm.config import Config
 from ssldm.errors import ObservationError
-from ssldm.forecast.weights_folder import load_weights, read_config, weights_at, weights_hash
+from ssldm.forecast.weights_folder import load_weights, read_config, weights_hash
 from ssldm.model.scaling import IntensityScaling
 from ssldm.paper.unet import UNet, UNetConfig
-
-SHIPPED = ("unet",)
 
 
 class UNetForecasterConfig(Config):
@@ -48,13 +46,12 @@ class UNetForecaster:
         self.source = source
 
     @classmethod
-    def from_pretrained(cls, name: str | Path) -> Self:
-        """Load weights that are shipped ("unet") or in a folder.
+    def from_pretrained(cls, folder: Path) -> Self:
+        """Load weights from a folder.
 
         Raises:
-            ModelError: nothing of that name, or weights that cannot be loaded.
+            ModelError: weights that cannot be loaded.
         """
-        folder = weights_at(str(name), SHIPPED, {})
         config = read_config(folder, UNetForecasterConfig)
         network = config.unet.build(config.context_frames, config.lead_frames)
         load_weights(network, folder)

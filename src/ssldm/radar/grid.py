@@ -49,21 +49,6 @@ class Grid:
         return cls(np.asarray(x, np.float64), np.asarray(y, np.float64), crs)
 
     @classmethod
-    def from_pysteps(cls, shape: tuple[int, int], metadata: dict[str, Any]) -> "Grid":
-        """The grid that the metadata of a pysteps importer describe, kilometres turned into metres."""
-        scale, crs = 1.0, metadata["projection"]
-        if metadata["cartesian_unit"] == "km":
-            scale, crs = 1000.0, in_metres(crs)
-        return cls.from_edges(
-            shape,
-            west=metadata["x1"] * scale,
-            east=metadata["x2"] * scale,
-            south=metadata["y1"] * scale,
-            north=metadata["y2"] * scale,
-            crs=crs,
-        )
-
-    @classmethod
     def from_latitude_longitude(cls, lat: FloatArray, lon: FloatArray) -> "Grid":
         """The grid of regular latitudes ``(h,)`` and longitudes ``(w,)`` in degrees, in metres.
 

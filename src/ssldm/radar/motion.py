@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from ssldm.radar.quiet_pysteps import pysteps_module
+from ssldm.radar.tracking import interpolated, tracked_vectors
 from ssldm.radar.units import WET_MM_PER_HOUR, FloatArray
 
 _DRY_DECIBEL = -15.0
@@ -16,8 +16,6 @@ _DRY_DECIBEL = -15.0
 _LEAST_SEARCHED = 32
 _GREYS_A_DECIBEL = 4.0
 _SEARCH_REACH = 8.0
-# Pixels that tracked vectors are averaged over.
-_DECLUSTERED = 20
 # Pixels between the places that tracked vectors are interpolated to.
 SPACING = 16
 
@@ -39,10 +37,10 @@ class Extrapolation:
 
 
 def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
-    """Motion field by pyramidal Lucas-Kanade tracking (pysteps).
+    """Motion field by tracking, see `ssldm.radar.tracking`.
 
-    Interpolated by inverse distances to every sixteenth pixel, and from there linearly to the others, which
-    takes a tenth of the time and is as smooth.
+    Interpolated to every sixteenth pixel, and from there linearly to the others, which takes a tenth of the
+    time and is as smooth.
 
     Args:
         context: ``(t, h, w)`` in mm/h, t ≥ 2; unobserved pixels count as dry.
@@ -54,16 +52,11 @@ def estimate_motion(context: FloatArray) -> NDArray[np.float32]:
     if (rate[-2:] < WET_MM_PER_HOUR).all():
         return np.zeros((2, *rate.shape[1:]), np.float32)
     decibel = np.where(rate < WET_MM_PER_HOUR, _DRY_DECIBEL, 10.0 * np.log10(np.maximum(rate, 1e-6)))
-    track = pysteps_module("motion.lucaskanade").dense_lucaskanade
-    places, vectors = track(decibel, dense=False, verbose=False)
-    if len(places):
-        decluster = pysteps_module("utils.cleansing").decluster
-        places, vectors = decluster(places, vectors, _DECLUSTERED, 1)
+    places, vectors = tracked_vectors(decibel)
     if not len(places):
         return np.zeros((2, *rate.shape[1:]), np.float32)
     rows, columns = (np.arange(0, max(size, 2) + SPACING - 1, SPACING) for size in rate.shape[1:])
-    interpolate = pysteps_module("utils.interpolate").idwinterp2d
-    return refined(np.asarray(interpolate(places, vectors, columns, rows, nchunks=1)), rate.shape[1:])
+    return refined(interpolated(places, vectors, columns, rows), rate.shape[1:])
 
 
 def refined(coarse: FloatArray, size: tuple[int, ...]) -> NDArray[np.float32]:
@@ -123,7 +116,8 @@ def two_motions(context: FloatArray) -> NDArray[np.float32]:
 def advect(field: FloatArray, motion: NDArray[np.float32], steps: int) -> FloatArray:
     """Move a field along a motion that stays as it is.
 
-    Semi-Lagrangian backward advection (pysteps, Germann and Zawadzki 2002), linear interpolation.
+    Semi-Lagrangian advection backward in time by the midpoint rule (Germann and Zawadzki 2002), with linear
+    interpolation; `ssldm.forecast.advection` is the same for many fields at once, on any device.
 
     Args:
         field: ``(h, w)``, without NaN.
@@ -133,8 +127,18 @@ def advect(field: FloatArray, motion: NDArray[np.float32], steps: int) -> FloatA
     Returns:
         ``(t, h, w)``, the field after 1 … ``steps`` steps; NaN where it comes from outside the domain.
     """
-    moved = pysteps_module("extrapolation.semilagrangian").extrapolate(field, motion, steps, interp_order=1)
-    return np.asarray(moved)
+    y, x = np.indices(field.shape, np.float64)
+
+    def motion_at(back: NDArray[np.float64]) -> NDArray[np.float64]:
+        places = [y - back[1], x - back[0]]
+        return np.stack([map_coordinates(each, places, np.float64, 1, "nearest") for each in motion])
+
+    back = np.zeros((2, *field.shape))
+    moved = []
+    for _ in range(steps):
+        back = back + motion_at(back + 0.5 * motion_at(back))
+        moved.append(map_coordinates(field, [y - back[1], x - back[0]], order=1, cval=np.nan))
+    return np.stack(moved)
 
 
 def extrapolate(context: FloatArray, steps: int, motion: NDArray[np.float32] | None = None) -> Extrapolation:

@@ -141,7 +141,7 @@ class UNetContestant:
         from ssldm.forecast.unet_forecaster import UNetForecaster
 
         torch.set_num_threads(1)
-        forecaster = UNetForecaster.from_pretrained(self.folder)
+        forecaster = UNetForecaster.from_pretrained(Path(self.folder))
 
         def forecast(context: xr.DataArray, lead_frames: int) -> xr.Dataset:
             return nowcast_dataset(
@@ -207,7 +207,7 @@ def trained(text: str, settings: EnsembleSettings) -> Contestant:
     from ssldm.forecast.model_config import read_model_config
 
     name, _, model = text.rpartition("=")
-    folder = weights_at(model, (*nowcaster.SHIPPED, *unet_forecaster.SHIPPED), {})
+    folder = weights_at(model, nowcaster.SHIPPED, {})
     config: TrainedFor | UNetForecasterConfig
     try:
         config = read_config(folder, unet_forecaster.UNetForecasterConfig)
@@ -220,14 +220,12 @@ def trained(text: str, settings: EnsembleSettings) -> Contestant:
 
 
 def baseline(name: str, settings: EnsembleSettings) -> Contestant:
-    """A baseline by its name in `BASELINES`, or "unet", the U-Net that is shipped.
+    """A baseline by its name in `BASELINES`.
 
     Raises:
         ConfigurationError: none of that name.
     """
-    if name == "unet":
-        return trained(name, settings)
     for known in BASELINES:
         if name == known:
             return BaselineContestant(known, settings)
-    raise ConfigurationError(f"expected baselines among {', '.join([*BASELINES, 'unet'])}, found {name}")
+    raise ConfigurationError(f"expected baselines among {', '.join(BASELINES)}, found {name}")

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from ssldm.errors import ObservationError
 from ssldm.radar.motion import Extrapolation, extrapolate
 from ssldm.radar.observations import pixel_size, time_step
-from ssldm.radar.quiet_pysteps import pysteps_module
 from ssldm.radar.units import WET_MM_PER_HOUR
+from ssldm.verification.quiet_pysteps import pysteps_module
 
 Field = NDArray[np.float32]
 

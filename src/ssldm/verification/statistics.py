@@ -28,11 +28,13 @@ class Protocol(Config):
         thresholds: rain rates in mm/h.
         pools: sides in pixels of the blocks on which CSI and CRPS are formed.
         scales: sides in pixels of the neighbourhoods of the fractions skill score.
+        images: whether structural similarity and the like are, which takes scikit-image.
     """
 
     thresholds: tuple[float, ...] = (0.5, 2.0, 8.0)
     pools: tuple[int, ...] = (1, 4, 16)
     scales: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    images: bool = True
 
 
 def statistics_of(case: Case, protocol: Protocol, rng: np.random.Generator) -> xr.Dataset:
@@ -52,7 +54,7 @@ def statistics_of(case: Case, protocol: Protocol, rng: np.random.Generator) -> x
             "error": error_sums(case),
             "fractions": fraction_sums(case, protocol.thresholds, protocol.scales),
             "spectrum": spectrum_sums(case),
-            "image": image_sums(case),
+            **({"image": image_sums(case)} if protocol.images else {}),
             "looks": looks_sums(case),
             "sal": sal_sums(case),
             "cases": xr.DataArray(np.int64(1)),
@@ -100,10 +102,11 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
         **error_scores(statistics["error"], drawn),
         "fss": fractions_skill_score(statistics["fractions"]),
         **spectrum_scores(statistics["spectrum"]),
-        **image_scores(statistics["image"]),
         **looks_scores(statistics["looks"]),
         **sal_scores(statistics["sal"]),
     }
+    if "image" in statistics:
+        found = {**found, **image_scores(statistics["image"])}
     if "coverage" in statistics:
         found = {**found, **coverage_scores(statistics["coverage"])}
     if "lpips" in statistics:

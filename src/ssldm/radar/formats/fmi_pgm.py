@@ -14,7 +14,6 @@ from ssldm.errors import ObservationError
 from ssldm.radar.formats.protocol import Product, ReadOptions, check_frame, parts_of_name, rate_of_decibel
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
-from ssldm.radar.quiet_pysteps import pysteps_module
 from ssldm.radar.units import ZRRelation
 
 NAME = "fmi_pgm"
@@ -30,7 +29,12 @@ _PARAMETER, _PROJECTION = "CorrectedReflectivity", "stereographic"
 _PLACE = {"centrallongitude": 1, "centrallatitude": 1, "truelatitude": 1, "bottomleft": 2, "topright": 2}
 _PLACE |= {"metersperpixel_x": 1, "metersperpixel_y": 1}
 _NO_ECHO = -32.0
-_LONGEST_LINE = 1000
+# Codes, as pysteps reads them; the last one of the image is unobserved.
+_ZERO, _CODES_A_DECIBEL = 64.0, 2.0
+# What the header does not say of the projection.
+_SPHERE_AND_ORIGIN = "+a=6371288 +x_0=380886.310 +y_0=3395677.920 +no_defs"
+_LONGEST_LINE, _HEADER_BYTES = 1000, 65_536
+_COMMENT = re.compile(rb"#[^\n]*\n")
 
 
 def recognise(_: Path, head: bytes) -> bool:
@@ -52,15 +56,35 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     stamp = _last(header, "obstime") or parts_of_name(_FILE_NAME, path, "201609281445_fmi….pgm")["time"]
     with Image.open(path) as image:
         check_frame(image.size[::-1])
-    importer = pysteps_module("io.importers").import_fmi_pgm
-    reflectivity, _, metadata = importer(str(path), gzipped=False)
+        code = np.asarray(image)
+    reflectivity = np.where(code == _unobserved(path), np.nan, (code - _ZERO) / _CODES_A_DECIBEL)
     relation = options.zr or RELATION
     yield observations(
         rate_of_decibel(reflectivity, reflectivity <= _NO_ECHO, relation)[None],
         [np.datetime64(datetime.strptime(stamp, "%Y%m%d%H%M"), "ns")],
-        Grid.from_pysteps(reflectivity.shape, metadata),
+        _grid(code.shape, header),
         PRODUCT.attributes(relation),
     )
+
+
+def _grid(shape: tuple[int, ...], header: dict[str, list[str]]) -> Grid:
+    from pyproj import Proj
+
+    lon, lat, true = (header[name][0] for name in ("centrallongitude", "centrallatitude", "truelatitude"))
+    crs = f"+proj=stere +lon_0={lon}E +lat_0={lat}N +lat_ts={true} {_SPHERE_AND_ORIGIN}"
+    project = Proj(crs)
+    (west, south), (east, north) = (
+        project(float(header[corner][0]), float(header[corner][1])) for corner in ("bottomleft", "topright")
+    )
+    height, width = shape
+    return Grid.from_edges((height, width), west=west, east=east, south=south, north=north, crs=crs)
+
+
+def _unobserved(path: Path) -> int:
+    """The largest code: the fourth word of the file, comments left out."""
+    with path.open("rb") as file:
+        words = _COMMENT.sub(b"", file.read(_HEADER_BYTES)).split(maxsplit=4)
+    return int(words[3])
 
 
 def _header(path: Path) -> dict[str, list[str]]:
