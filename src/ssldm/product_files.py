@@ -1,10 +1,10 @@
 """Products of a forecast in files: NetCDF, Zarr, GeoTIFF, and tables of points and areas."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,36 +12,62 @@ import xarray as xr
 
 from ssldm.atomic import replacing
 from ssldm.errors import ConfigurationError, ObservationError
+from ssldm.forecast.dataset import open_nowcast, write_nowcast
 from ssldm.forecast.encoding import LEAD_BOUNDS, netcdf_encoding, placed
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.products import accessor  # noqa: F401  # forecast.ssldm
 from ssldm.products.grid import PixelGrid
 from ssldm.products.nowcast import fields_of
-
-Format = Literal["nc", "zarr", "cog"]
-FORMATS: tuple[Format, ...] = ("nc", "zarr", "cog")
+from ssldm.products_config import Format, ProductsConfig
 
 # Of the members' rates that are in memory at once: rows of all members and lead times.
 _BLOCK_BYTES = 2**28
 _COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32(np.nan)}
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Which products.
+def write_asked(forecast: xr.Dataset, asked: ProductsConfig, folder: Path) -> list[Path]:
+    """Write what is asked for of a nowcast of pixels: maps, and tables of points and catchments.
 
-    Attributes:
-        quantiles: probabilities, 0 to 1.
-        thresholds: rates in mm/h, and amounts in mm of each period.
-        periods: such as "60min".
+    Returns:
+        What was written.
+
+    Raises:
+        ObservationError, ConfigurationError: see `ssldm.products`, `read_points`, `write_products`.
     """
+    places = read_points(asked.points) if asked.points else None
+    opened = in_blocks(forecast)
+    written = write_products(products_of(opened, asked), folder, asked.format)
+    if places is not None:
+        names = places.pop("names")
+        at = opened.ssldm.at(**places).assign_coords(point=names)
+        written.append(write_table(products_of(at, asked), "point", folder / "points.csv"))
+    if asked.polygons is not None:
+        over = opened.ssldm.over(asked.polygons, least_covered=asked.least_covered)
+        written.append(write_table(products_of(over, asked), "area", folder / "areas.csv"))
+    return written
 
-    quantiles: Sequence[float] = (0.1, 0.5, 0.9)
-    thresholds: Sequence[float] = (1.0, 5.0, 10.0)
-    periods: Sequence[str] = ()
+
+def write_without_members(
+    forecast: xr.Dataset, observations: xr.DataArray, asked: ProductsConfig, folder: Path
+) -> list[Path]:
+    """As `write_asked`, of members that are made one after the other and not kept.
+
+    Until the products are there, they lie in a store beside them.
+
+    Args:
+        forecast: a nowcast whose members are made when they are read.
+        observations: ``(time, y, x)`` in mm/h, joined in front where amounts of periods are asked for.
+        asked: which products.
+        folder: to write to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".members-", dir=folder) as aside:
+        write_nowcast(forecast, Path(aside) / "members.zarr")
+        stored = open_nowcast(Path(aside) / "members.zarr")
+        return write_asked(stored.ssldm.joined(observations) if asked.periods else stored, asked, folder)
 
 
-def products_of(forecast: xr.Dataset, asked: Asked) -> xr.Dataset:
+def products_of(forecast: xr.Dataset, asked: ProductsConfig) -> xr.Dataset:
     """Products of a nowcast of pixels, points or areas, lazily where it is.
 
     Args:
@@ -104,14 +130,11 @@ def write_products(products: xr.Dataset, folder: Path, form: Format) -> list[Pat
         What was written.
 
     Raises:
-        ConfigurationError: no such format.
         ObservationError: products without georeference, for GeoTIFF.
         OutputError, OSError: what is there is not to be replaced, or cannot be written.
     """
     if form == "cog":
         return [_write_geotiff(name, part, products, folder) for name, part in _maps(products)]
-    if form not in FORMATS:
-        raise ConfigurationError(f"expected one of {', '.join(FORMATS)}, found {form!r:.80}")
     maps = [str(name) for name, part in products.data_vars.items() if "x" in part.dims]
     whole = placed(products, maps)
     for name in {"quantile", "threshold"} & set(whole.coords):

@@ -12,10 +12,12 @@ import pytest
 import rasterio
 import xarray as xr
 from forecasts import random_forecast
+from radar_files import write_knmi
 from small_nowcasts import MINUTE, START, random_nowcast
 
 from ssldm.cli import main
 from ssldm.forecast.dataset import write_nowcast
+from ssldm.radar.simulation import simulate
 
 
 @pytest.fixture
@@ -29,10 +31,14 @@ def file(forecast: xr.Dataset, tmp_path: Path) -> Path:
     return tmp_path / "nowcast.nc"
 
 
-def run(*arguments: object) -> None:
+def run_all(*arguments: object) -> None:
     with pytest.raises(SystemExit) as end:
-        main([str(part) for part in ("products", *arguments)])
+        main([str(part) for part in arguments])
     assert end.value.code == 0
+
+
+def run(*arguments: object) -> None:
+    run_all("products", *arguments)
 
 
 def test_a_file_holds_the_products(forecast: xr.Dataset, file: Path, tmp_path: Path) -> None:
@@ -151,7 +157,7 @@ def test_observations_in_front_make_amounts_right_from_the_first_minute(
     [
         (("--format", "png"), "format"),
         (("--thresholds", "heavy"), "expected numbers as thresholds"),
-        (("--quantiles", "50"), "probabilities from 0 to 1"),
+        (("--quantiles", "50"), "quantiles.0: expected less than or equal to 1"),
         (("--periods", "20min"), "whole time steps of 15 min"),
         (("--points", "{folder}/none.csv"), "expected points in CSV"),
         (("--polygons", "{folder}/none.geojson"), "found none at"),
@@ -175,3 +181,53 @@ def test_what_cannot_be_made_is_refused_in_one_line(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    (tmp_path / "towns.csv").write_text("name,x,y\nMill,20500,-3670500\n")
+    path = tmp_path / "products.yaml"
+    path.write_text("quantiles: [0.5]\nthresholds: [1]\nperiods: [30min]\npoints: towns.csv\n")
+    return path
+
+
+def test_a_forecast_becomes_products_without_its_members(tmp_path: Path, asked: Path) -> None:
+    """The same as of its file with the observations in front."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, values in enumerate((simulate(8, (64, 64), seed=1).values * 100 / 12).round()):
+        write_knmi(frames, f"2010-08-26T03:{5 * number:02}", values)
+    options = ["--members", "2", "--device", "cpu"]
+    run_all("nowcast", frames, "--out", tmp_path / "maps", "--products", asked, *options)
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == {"products.nc", "points.csv"}
+    run_all("nowcast", frames, "--out", tmp_path / "n.nc", *options)
+    given = ("--quantiles", "0.5", "--thresholds", "1", "--periods", "30min")
+    places = ("--points", tmp_path / "towns.csv", "--observations", frames)
+    run(tmp_path / "n.nc", "--out", tmp_path / "again", *given, *places)
+    first, second = (
+        xr.load_dataset(tmp_path / folder / "products.nc", engine="h5netcdf", decode_timedelta=True)
+        for folder in ("maps", "again")
+    )
+    xr.testing.assert_allclose(first, second)
+    # Six frames of five minutes, of which five were observed.
+    assert np.isfinite(first["amount_probability_30min"][:, 0]).any()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("quantile: [0.5]", "did you mean quantiles?"),
+        ("thresholds: [-1]", "thresholds.0: expected greater than 0"),
+        ("periods: [soon]", "expected periods such as 60min"),
+        ("[", "expected products in YAML"),
+    ],
+)
+def test_a_wrong_configuration_is_refused_in_one_line(
+    text: str, said: str, asked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked.write_text(text)
+    arguments = ["nowcast", str(tmp_path), "--out", str(tmp_path / "maps"), "--products", str(asked)]
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err

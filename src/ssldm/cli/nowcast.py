@@ -1,11 +1,15 @@
 """`ssldm nowcast`: radar files to an ensemble forecast in NetCDF or Zarr."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ssldm.cli.arguments import SAMPLERS, check_device, check_sampler, parse_numbers, parse_time
+from ssldm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ssldm.products_config import ProductsConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -16,11 +20,26 @@ def nowcast(
     sources: Annotated[
         list[str], typer.Argument(metavar="SOURCE...", help="Radar files, folders, patterns or URLs.")
     ],
-    out: Annotated[Path, typer.Option(help="The forecast to write: .nc or .zarr.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="The forecast to write: .nc or .zarr; with --products the folder to write to."),
+    ],
     model: Annotated[str, typer.Option(help="Shipped model, folder, or hub repository.")] = "small",
     members: Annotated[int, typer.Option(min=1, help="Ensemble size.")] = 20,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Calls of the denoiser a member.")] = 10,
-    lead_time: Annotated[str | None, typer.Option(help="Length of the forecast, such as 80min.")] = None,
+    lead_time: Annotated[
+        str | None, typer.Option(help="Length of the forecast, such as 80min; up to 180min.")
+    ] = None,
+    products: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG", help="Write the products of a YAML file, and no members."),
+    ] = None,
+    output_step: Annotated[
+        str | None,
+        typer.Option(
+            help="Write means over steps such as 15min.", show_default="the time step of the frames"
+        ),
+    ] = None,
     reference_time: Annotated[
         str | None,
         typer.Option(help="Forecast from this time, UTC, or now, instead of from the newest frame."),
@@ -55,16 +74,19 @@ def nowcast(
     check_sampler(sampler)
     from ssldm.checks import whole_number
     from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
-    from ssldm.forecast.dataset import check_nowcast_output, write_nowcast
+    from ssldm.forecast.dataset import write_nowcast
     from ssldm.forecast.nowcaster import SHIPPED, Nowcaster, lead_time_of
+    from ssldm.product_files import write_without_members
     from ssldm.radar.context import LOOKED_AT, duration_of
 
-    check_nowcast_output(out, sources)
+    asked = _asked(products, output_step, out, sources)
     check_device(device)
     if max_age is not None:
         duration_of(max_age)
     if lead_time is not None:
         lead_time_of(lead_time)
+    if output_step is not None:
+        lead_time_of(output_step, "an output step")
     whole_number("members", members, 1, MOST_MEMBERS)
     whole_number("seed", seed, 0, MOST_SEED)
     until = parse_time(reference_time)
@@ -78,8 +100,11 @@ def nowcast(
 
     options = read_options(None if relation is None else (relation[0], relation[1]), max_rate)
     folder = weights_at(model, SHIPPED, {})
-    frames = read_model_config(folder).context_frames
-    wanted = Wanted(LOOKED_AT * frames if tolerant else frames, until, skip_damaged=tolerant)
+    config = read_model_config(folder)
+    frames = config.context_frames
+    least = LOOKED_AT * frames if tolerant else frames
+    before = asked.frames(config.step_minutes) if asked else 0
+    wanted = Wanted(max(least, before), until, skip_damaged=tolerant)
     observations = newest_isolated(sources, wanted, options, format)
     from ssldm.cli.progress import counting
 
@@ -90,6 +115,7 @@ def nowcast(
             members=members,
             steps=steps,
             lead_time=lead_time,
+            output_step=output_step,
             seed=seed,
             sampler=sampler,  # type: ignore[arg-type]  # checked above
             reference_time=until,
@@ -98,7 +124,28 @@ def nowcast(
             lazy=True,
             on_start=on_start,
         )
-        write_nowcast(forecast, out)
-    typer.echo(
-        f"{out}: {members} members from {forecast['forecast_reference_time'].values.astype('M8[m]')} UTC"
-    )
+        if asked is None:
+            write_nowcast(forecast, out)
+            written = [out]
+        else:
+            written = write_without_members(forecast, observations, asked, out)
+    start = forecast["forecast_reference_time"].values.astype("M8[m]")
+    for path in written:
+        typer.echo(f"{path}: {members} members from {start} UTC")
+
+
+def _asked(
+    products: Path | None, output_step: str | None, out: Path, sources: list[str]
+) -> "ProductsConfig | None":
+    """The products to write in place of members, if any; the output is checked before all work."""
+    from ssldm.forecast.dataset import check_nowcast_output
+    from ssldm.paths import check_no_source
+    from ssldm.products_config import read_products_config
+
+    if products is None:
+        check_nowcast_output(out, sources)
+        return None
+    if output_step is not None:
+        raise ConfigurationError("expected --products or --output-step, found both")
+    check_no_source(out, [*sources, products])
+    return read_products_config(products)

@@ -36,36 +36,28 @@ def products(
     format: Annotated[str, typer.Option(help="Of the maps: nc, zarr or cog (GeoTIFF).")] = "nc",  # noqa: A002
 ) -> None:
     """Write products of a forecast: maps, and tables of points and catchments."""
-    from ssldm.checks import one_of
     from ssldm.forecast.dataset import open_nowcast
     from ssldm.paths import check_no_source
-    from ssldm.product_files import (
-        FORMATS,
-        Asked,
-        in_blocks,
-        products_of,
-        read_points,
-        write_products,
-        write_table,
-    )
+    from ssldm.product_files import write_asked
+    from ssldm.products_config import products_config
     from ssldm.radar.isolation import open_isolated
 
-    one_of("format", format, FORMATS)
     check_no_source(out, [forecast, *(observations or []), *filter(None, (points, polygons))])
-    asked = Asked(_numbers("quantiles", quantiles), _numbers("thresholds", thresholds), _words(periods))
-    places = read_points(points) if points else None
-    opened = in_blocks(open_nowcast(forecast))
+    asked = products_config(
+        {
+            "quantiles": _numbers("quantiles", quantiles),
+            "thresholds": _numbers("thresholds", thresholds),
+            "periods": _words(periods),
+            "points": points,
+            "polygons": polygons,
+            "least_covered": least_covered,
+            "format": format,
+        }
+    )
+    opened = open_nowcast(forecast)
     if observations:
         opened = opened.ssldm.joined(open_isolated(observations))
-    written = write_products(products_of(opened, asked), out, format)  # type: ignore[arg-type]
-    if places is not None:
-        names = places.pop("names")
-        at = opened.ssldm.at(**places).assign_coords(point=names)
-        written.append(write_table(products_of(at, asked), "point", out / "points.csv"))
-    if polygons is not None:
-        over = opened.ssldm.over(polygons, least_covered=least_covered)
-        written.append(write_table(products_of(over, asked), "area", out / "areas.csv"))
-    for path in written:
+    for path in write_asked(opened, asked, out):
         typer.echo(str(path))
 
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from ssldm.diffusion.schedule import SamplerName
+from ssldm.forecast.continuation import ContinuedEnsemble
 from ssldm.forecast.diffusion_ensemble import Advance, DiffusionEnsemble
-from ssldm.forecast.storm_ensemble import StormEnsemble
 from ssldm.model.latent_diffusion import LatentDiffusion
 from ssldm.model.storm_model import StormModel
 from ssldm.radar.motion import extrapolate
@@ -34,7 +34,7 @@ def storm_members(
     lazy: bool,
 ) -> Any:
     """Rain rates ``(m, t, H, W)``; lazy, a dask array whose pairs of members are made when they are read."""
-    ensemble = StormEnsemble(model, context, frames)
+    ensemble = ContinuedEnsemble(model, context, frames)
     pairs = range(-(-members // 2))
     advance = on_start(len(pairs))
 

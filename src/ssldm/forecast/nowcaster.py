@@ -17,6 +17,7 @@ from ssldm.errors import ArgumentError, ConfigurationError, MissingModelError
 from ssldm.forecast.dataset import nowcast_dataset
 from ssldm.forecast.members import OnStart, diffusion_members, storm_members
 from ssldm.forecast.model_config import read_model_config
+from ssldm.forecast.output_step import in_steps_of
 from ssldm.forecast.speckle import remove_speckle
 from ssldm.forecast.weights_folder import (
     load_weights,
@@ -34,6 +35,8 @@ from ssldm.radar.observations import pixel_size, time_step
 from ssldm.radar.times import minutes_of
 
 SHIPPED = ("small",)
+LONGEST = np.timedelta64(180, "m")
+"""Of forecasts, where members go on from their own frames (`ssldm.forecast.continuation`)."""
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 
 
@@ -102,6 +105,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         members: int = 20,
         steps: int = 10,
         lead_time: Duration | None = None,
+        output_step: Duration | None = None,
         seed: int = 0,
         sampler: SamplerName = "dpm-solver++",
         reference_time: Time | None = None,
@@ -120,7 +124,9 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             members: ensemble size.
             steps: calls of the denoiser a member, for models that have one.
             lead_time: length of the forecast, a multiple of the time step; the model's own where None. Only
-                these frames are computed, and the denoiser sees no others.
+                these frames are computed, and the denoiser sees no others. Models without a denoiser go on
+                beyond their own, up to three hours, see `ssldm.forecast.continuation`.
+            output_step: of the result, a multiple of the time step: rates are means over it.
             seed: member k depends on (seed, k) alone.
             sampler: see `ssldm.diffusion.schedule`.
             reference_time, max_age, bridge: see `ssldm.radar.context.latest_context`.
@@ -143,6 +149,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         seed = whole_number("seed", seed, 0, MOST_SEED)
         one_of("sampler", sampler, get_args(SamplerName))
         length = None if lead_time is None else lead_time_of(lead_time)
+        output = None if output_step is None else lead_time_of(output_step, "an output step")
         if not callable(on_start):
             raise ConfigurationError(f"expected a function as on_start, found {on_start!r}")
         context = latest_context(
@@ -164,7 +171,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         else:
             rate = diffusion_members(self.model, values, frames, members, seed, steps, sampler, on_start)
             np.minimum(rate, highest, out=rate)
-        return nowcast_dataset(
+        forecast = nowcast_dataset(
             rate,
             context,
             step,
@@ -173,13 +180,16 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             paired=isinstance(self.model, StormModel),
             settings=f"nowcast --members {members} --steps {steps} --seed {seed} --sampler {sampler}",
         )
+        return forecast if output is None else in_steps_of(forecast, output)
 
     def _lead_frames(self, lead_time: np.timedelta64 | None, step: np.timedelta64) -> int:
         if lead_time is None:
             return self.config.lead_frames
         frames = lead_time / step
-        if not float(frames).is_integer() or not 1 <= frames <= self.config.lead_frames:
-            longest = pd.Timedelta(step * self.config.lead_frames)
+        longest = step * self.config.lead_frames
+        if isinstance(self.model, StormModel):
+            longest = max(longest, LONGEST - LONGEST % step)
+        if not float(frames).is_integer() or not step <= lead_time <= longest:
             raise ArgumentError(
                 f"expected a lead time in steps of {_minutes(step):g} min up to {_minutes(longest):g} min, "
                 f"found {_minutes(lead_time):g} min"
@@ -201,8 +211,8 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             warnings.warn(departure, InputDepartsFromTraining, stacklevel=3)
 
 
-def lead_time_of(value: Duration) -> np.timedelta64:
-    """The length of a forecast.
+def lead_time_of(value: Duration, what: str = "a lead time") -> np.timedelta64:
+    """The length of a forecast, or of something else of it.
 
     Raises:
         ArgumentError: no duration.
@@ -210,7 +220,7 @@ def lead_time_of(value: Duration) -> np.timedelta64:
     try:
         return duration_of(value)
     except ConfigurationError as error:
-        raise ArgumentError(f"expected a lead time like '80min', found {value!r}") from error
+        raise ArgumentError(f"expected {what} like '80min', found {value!r}") from error
 
 
 def _minutes(step: np.timedelta64 | pd.Timedelta) -> float:
