@@ -8,7 +8,6 @@ import pytest
 import xarray as xr
 from pyproj import CRS
 
-from ssldm.averaged_image import averaged
 from ssldm.errors import ObservationError
 from ssldm.forecast.dataset import nowcast_dataset
 from ssldm.observed_beside import ObservedBeside
@@ -16,6 +15,7 @@ from ssldm.plotting import plot_nowcast
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours
+from ssldm.shrunk_image import shrunk
 
 UTM = "+proj=utm +zone=32 +datum=WGS84 +units=m +no_defs"
 STEP = np.timedelta64(5, "m")
@@ -23,23 +23,26 @@ START = np.datetime64("2020-06-01T12:00")
 
 
 @pytest.mark.parametrize("shape", [(64, 64), (37, 51), (1, 1), (99, 203), (150, 30)])
-def test_a_field_drawn_on_fewer_pixels_keeps_its_mean(shape: tuple[int, int]) -> None:
+def test_a_field_drawn_on_fewer_pixels_keeps_its_strongest(shape: tuple[int, int]) -> None:
     field = np.random.default_rng(0).gamma(0.1, 5.0, (100, 203))
-    found = averaged(field, shape)
+    found = shrunk(field, shape)
     assert found.shape == (min(shape[0], 100), min(shape[1], 203))
-    assert found.mean() == pytest.approx(field.mean(), rel=1e-6)
+    assert found.max() == field.max()
+    # Every pixel is in one of those that are drawn, near to where it is.
+    row, column = np.unravel_index(field.argmax(), field.shape)
+    drawn_row, drawn_column = np.unravel_index(found.argmax(), found.shape)
+    assert abs((drawn_row + 0.5) * 100 / found.shape[0] - row - 0.5) <= 100 / found.shape[0]
+    assert abs((drawn_column + 0.5) * 203 / found.shape[1] - column - 0.5) <= 203 / found.shape[1]
 
 
 def test_a_field_that_has_no_more_pixels_than_the_picture_is_drawn_as_it_is() -> None:
     field = np.random.default_rng(0).gamma(0.1, 5.0, (30, 40))
-    np.testing.assert_array_equal(averaged(field, (30, 400)), field)
+    np.testing.assert_array_equal(shrunk(field, (30, 400)), field)
 
 
-def test_a_drawn_pixel_is_the_mean_of_what_is_known_of_its_area() -> None:
+def test_a_drawn_pixel_is_the_largest_of_what_is_known_of_its_area() -> None:
     field = np.array([[1.0, 3.0, np.nan, 8.0, np.nan, np.nan], [5.0, 7.0, 2.0, np.nan, np.nan, np.nan]])
-    np.testing.assert_allclose(averaged(field, (1, 3)), [[4.0, 5.0, np.nan]])
-    # Of three pixels on two, each is one and a half: 1·1 + ½·3 and ½·3 + 1·5.
-    np.testing.assert_allclose(averaged(np.array([[1.0, 3.0, 5.0]]), (1, 2)), [[2.5 / 1.5, 6.5 / 1.5]])
+    np.testing.assert_array_equal(shrunk(field, (1, 3)), [[7.0, 8.0, np.nan]])
 
 
 def drawn(
@@ -69,7 +72,7 @@ def test_a_line_of_heavy_rain_of_one_pixel_is_seen_wherever_it_lies(side: int, v
         picture, values = drawn(field.T if vertical else field, rain_colours(), 80)
         wet = (picture != 255).any(axis=2)
         assert wet.all(axis=0 if vertical else 1).any(), place
-        assert values.mean() == pytest.approx(100.0 / side, rel=1e-5)
+        assert values.max() == 100.0
 
 
 def test_single_cells_of_heavy_rain_are_all_seen() -> None:
@@ -95,7 +98,7 @@ def test_no_rain_is_drawn_beside_a_gap_and_only_gaps_are_grey(
 
 
 @pytest.mark.parametrize("resolution", [50, 110, 200])
-def test_the_picture_has_the_means_of_its_own_resolution(resolution: int) -> None:
+def test_the_picture_has_the_maxima_of_its_own_resolution(resolution: int) -> None:
     field = np.random.default_rng(0).gamma(0.1, 5.0, (700, 700)).astype(np.float32)
     picture, values = drawn(field, rain_colours(), resolution)
     assert all(0 <= found - inside <= 4 for found, inside in zip(values.shape, picture.shape, strict=False))

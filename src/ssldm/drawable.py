@@ -11,6 +11,8 @@ from ssldm.products.nowcast import members_of
 from ssldm.radar.grid import regular_axis
 from ssldm.radar.observations import NAME
 
+# Pixels around what is forecast.
+_AROUND = 4
 _DIMS = ("member", "lead_time", "y", "x")
 
 Data = TypeVar("Data", xr.DataArray, xr.Dataset)
@@ -58,3 +60,15 @@ def north_up(data: Data) -> Data:
             if data.sizes[axis] > 1 and (data[axis].values[-1] > data[axis].values[0]) != rises:
                 data = data.isel({axis: slice(None, None, -1)})
     return data
+
+
+def covered(forecast: xr.Dataset) -> dict[str, slice]:
+    """Rows and columns that anything is forecast in, and a few around them; all if nothing is."""
+    # What is forecast is so in every member, and no more of it later than at first.
+    known = forecast[NAME].isel(member=0, lead_time=0, drop=True).notnull()
+    parts = {"y": slice(None), "x": slice(None)}
+    for axis, other in (("y", "x"), ("x", "y")):
+        places = np.flatnonzero(known.any(other).values)
+        if len(places):
+            parts[axis] = slice(max(int(places[0]) - _AROUND, 0), int(places[-1]) + 1 + _AROUND)
+    return parts

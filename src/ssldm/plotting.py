@@ -1,25 +1,28 @@
 """Figures of observations and forecasts that a forecaster can read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.atomic import check_output, replacing
+from ssldm.basemap import Basemap
 from ssldm.checks import whole_number
 from ssldm.diffusion.sampling import MOST_MEMBERS
-from ssldm.drawable import drawable
+from ssldm.drawable import covered, drawable
 from ssldm.errors import ConfigurationError, ObservationError, OutputError
 from ssldm.forecast.writable import check_outside_of_stores
 from ssldm.observed_beside import ObservedBeside
 from ssldm.paths import as_path, check_no_source
+from ssldm.products.grid import PixelGrid
 from ssldm.products.nowcast import check_threshold
 from ssldm.radar.observations import NAME
-from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, stamp
+from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, save_still, stamp
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 
     from ssldm.radar.archive_info import ArchiveInfo
 
-FORMATS = (".gif", ".mp4", ".png")
+FORMATS = (".gif", ".mp4", ".png", ".svg")
+STILL = (".png", ".svg")
 # Of a figure in inches, so that colour bars and headings have room beside a single panel.
 _LEAST_WIDTH = 5.5
 # Of a heading, in letters of ten points.
@@ -62,7 +66,9 @@ def plot_nowcast(
     members: int = 3,
     frames_per_second: float = 4.0,
 ) -> None:
-    """Draw a forecast: an animation (``.gif``, ``.mp4``), or its lead times side by side (``.png``).
+    """Draw a forecast: moving (``.gif``, ``.mp4``), or its lead times side by side (``.png``, ``.svg``).
+
+    Cropped to what is forecast, with coasts and borders where the forecast says where it is.
 
     Args:
         forecast: as `Nowcaster.nowcast` returns it, or with its axes in another order.
@@ -90,10 +96,36 @@ def plot_nowcast(
     panels = _Panels(forecast, observations, threshold, min(members, forecast.sizes["member"]))
     kind = _kind_of_picture(path, FORMATS)
     with replacing(path) as aside:
-        if kind == ".png":
-            panels.sheet().savefig(aside, dpi=110, format="png")
+        if kind in STILL:
+            save_still(panels.sheet(), aside, kind)
         else:
             panels.animate(aside, frames_per_second)
+
+
+def write_animation(
+    figure: "Figure", path: Path, count: int, turn: Callable[[int], None], frames_per_second: float
+) -> None:
+    """Write so many frames of a figure, turned to each by its number.
+
+    Raises:
+        ObservationError: the format needs ffmpeg, and there is none.
+    """
+    from matplotlib.animation import FFMpegWriter, PillowWriter
+
+    kind = PillowWriter if path.suffix.lower() == ".gif" else FFMpegWriter
+    if not kind.isAvailable():
+        raise ObservationError(f"{path.suffix} needs ffmpeg, which was not found; .gif does not")
+    writer = kind(fps=round(frames_per_second))
+    with writer.saving(figure, str(path), dpi=80):
+        for number in range(count):
+            turn(number)
+            writer.grab_frame()
+
+
+def basemap_of(forecast: xr.Dataset, towns: pd.DataFrame | None = None) -> Basemap | None:
+    """What lies under a forecast, see `Basemap.of`; None where its pixels have no place."""
+    placed = all(axis in forecast.coords and forecast.sizes[axis] > 1 for axis in ("y", "x"))
+    return Basemap.of(PixelGrid.of(forecast), towns) if placed else None
 
 
 def save_validation_picture(path: Path, observed: NDArray[np.float32], members: NDArray[np.float32]) -> None:
@@ -116,13 +148,16 @@ class _Panels:
     def __init__(
         self, forecast: xr.Dataset, observations: xr.DataArray | None, threshold: float, members: int
     ) -> None:
+        self.observed = None if observations is None else ObservedBeside.of(observations, forecast)
+        self.shown = covered(forecast)
+        forecast = forecast.isel(self.shown)
+        self.basemap = basemap_of(forecast)
         self.rate = forecast[NAME].values
         self.mean = forecast.ssldm.mean().values
         self.probability = forecast.ssldm.exceedance_probability(threshold).values
         self.start = np.datetime64(forecast["forecast_reference_time"].values.item(), "ns")
         self.valid = forecast["valid_time"].values
         self.minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
-        self.observed = None if observations is None else ObservedBeside.of(observations, forecast)
         self.context = [] if self.observed is None else self.observed.until(self.start, 4)
         self.threshold = threshold
         self.members = forecast["member"].values[:members]
@@ -143,7 +178,8 @@ class _Panels:
         if self.observed is None:
             return []
         title, field = self.observed.at(time)
-        return [(title, np.full_like(self.mean[0], np.nan) if field is None else field, False)]
+        nothing = np.full_like(self.mean[0], np.nan)
+        return [(title, nothing if field is None else field[self.shown["y"], self.shown["x"]], False)]
 
     def sheet(self) -> "Figure":
         """Four lead times side by side."""
@@ -152,15 +188,14 @@ class _Panels:
         figure, axes = panel_grid(rows, len(leads), 2.6, least_width=_LEAST_WIDTH)
         for column, lead in enumerate(leads):
             for row, (title, field, probability) in enumerate(self.fields(int(lead))):
-                draw(axes[row, column], field, *(probability_colours() if probability else rain_colours()))
+                colours = probability_colours() if probability else rain_colours()
+                draw(axes[row, column], field, *colours, self.basemap)
                 axes[row, column].set_title(f"{title}, +{self.minutes[lead]:g} min", fontsize=8)
         self._finish(figure, _wrapped(figure, f"{self.product} · from {stamp(self.start)} UTC"))
         return figure
 
     def animate(self, path: Path, frames_per_second: float) -> None:
         """One frame a time: observed context, then the lead times."""
-        from matplotlib.animation import FFMpegWriter, PillowWriter
-
         count = len(self.fields(0))
         columns = min(3, count)
         figure, axes = panel_grid(-(-count // columns), columns, 3.2, least_width=_LEAST_WIDTH)
@@ -174,25 +209,21 @@ class _Panels:
         self._fill(axes, self.fields(0))
         figure.canvas.draw()
         figure.set_layout_engine("none")
-        kind = PillowWriter if path.suffix.lower() == ".gif" else FFMpegWriter
-        if not kind.isAvailable():
-            raise ObservationError(f"{path.suffix} needs ffmpeg, which was not found; .gif does not")
         shown = [self._observed(time) for time in self.context]
-        writer = kind(fps=round(frames_per_second))
-        with writer.saving(figure, str(path), dpi=80):
-            for number, text in enumerate(headings):
-                heading.set_text(text)
-                lead = number - len(shown)
-                self._fill(axes, shown[number] if lead < 0 else self.fields(lead))
-                writer.grab_frame()
+        shown += [self.fields(lead) for lead in range(len(self.valid))]
 
-    @staticmethod
-    def _fill(axes: NDArray[Any], fields: list[tuple[str, NDArray[np.float32], bool]]) -> None:
+        def turn(number: int) -> None:
+            heading.set_text(headings[number])
+            self._fill(axes, shown[number])
+
+        write_animation(figure, path, len(shown), turn, frames_per_second)
+
+    def _fill(self, axes: NDArray[Any], fields: list[tuple[str, NDArray[np.float32], bool]]) -> None:
         for axis in axes.flat:
             axis.clear()
             axis.set_axis_off()
         for axis, (title, field, probability) in zip(axes.flat, fields, strict=False):
-            draw(axis, field, *(probability_colours() if probability else rain_colours()))
+            draw(axis, field, *(probability_colours() if probability else rain_colours()), self.basemap)
             axis.set_title(title, fontsize=9)
 
     def _finish(self, figure: "Figure", heading: str) -> "Text":
