@@ -1,9 +1,14 @@
 """Ensemble rain nowcasting with spacetime separable latent diffusion (Ling et al., IEEE TGRS 2024)."""
 
+import os as _os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ssldm import accessor_hook as _accessor_hook  # noqa: F401
+
+# Threads that wait sleep, if OpenMP has not been loaded before: on a machine that has other work, too, they
+# would take the processors that they wait for, and a forecast many times as long.
+_os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from ssldm.forecast.dataset import open_nowcast, write_nowcast

@@ -67,8 +67,6 @@ _detailed: list[bool] = []
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits with 0, or with 2 and one line that says what was wrong."""
     _be_heard_in_one_line()
-    # Threads that wait sleep: on a busy machine they would take the time of those that they wait for.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _detailed.clear()
     try:
         status = _app()(args=arguments, prog_name="ssldm", standalone_mode=False)

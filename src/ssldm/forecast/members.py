@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from ssldm.diffusion.schedule import SamplerName
-from ssldm.forecast.continuation import ContinuedEnsemble
 from ssldm.forecast.diffusion_ensemble import Advance, DiffusionEnsemble
+from ssldm.forecast.storm_ensemble import StormEnsemble
 from ssldm.model.latent_diffusion import LatentDiffusion
 from ssldm.model.storm_model import StormModel
-from ssldm.radar.motion import extrapolate
+from ssldm.radar.motion import extrapolate, two_motions
 
 # Numbers of a pair of members that are made at once.
 _AT_ONCE = 1 << 27
@@ -30,11 +30,15 @@ def storm_members(
     seed: int,
     on_start: OnStart,
     highest: np.float32,
+    motion: NDArray[np.float32] | None,
     *,
     lazy: bool,
 ) -> Any:
-    """Rain rates ``(m, t, H, W)``; lazy, a dask array whose pairs of members are made when they are read."""
-    ensemble = ContinuedEnsemble(model, context, frames)
+    """Rain rates ``(m, t, H, W)``; lazy, a dask array whose pairs of members are made when they are read.
+
+    Along a motion ``(2, H, W)``, or that of the context.
+    """
+    ensemble = StormEnsemble(model, context, frames, two_motions(context, motion))
     pairs = range(-(-members // 2))
     advance = on_start(len(pairs))
 
@@ -74,9 +78,10 @@ def diffusion_members(
     steps: int,
     sampler: SamplerName,
     on_start: OnStart,
+    motion: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
-    """Rain rates ``(m, t, H, W)`` of a denoiser."""
-    moved = extrapolate(context, frames)
+    """Rain rates ``(m, t, H, W)`` of a denoiser, along a motion or that of the context."""
+    moved = extrapolate(context, frames, motion)
     ensemble = DiffusionEnsemble(model, context, moved)
     advance = on_start(ensemble.calls(members, steps))
     drawn = ensemble.members(members, seed=seed, steps=steps, sampler=sampler, advance=advance)

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from huggingface_hub import ModelHubMixin
+from numpy.typing import NDArray
 
 from ssldm.checks import one_of, whole_number
 from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
@@ -36,7 +37,7 @@ from ssldm.radar.times import minutes_of
 
 SHIPPED = ("small",)
 LONGEST = np.timedelta64(180, "m")
-"""Of forecasts, where members go on from their own frames (`ssldm.forecast.continuation`)."""
+"""Of forecasts beyond the trained lead times, see `ssldm.forecast.storm_ensemble`."""
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 
 
@@ -111,6 +112,7 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         reference_time: Time | None = None,
         max_age: Duration | None = None,
         bridge: bool = False,
+        motion: NDArray[np.float32] | None = None,
         lazy: bool = False,
         on_start: OnStart = lambda _: lambda: None,
     ) -> xr.Dataset:
@@ -125,11 +127,12 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
             steps: calls of the denoiser a member, for models that have one.
             lead_time: length of the forecast, a multiple of the time step; the model's own where None. Only
                 these frames are computed, and the denoiser sees no others. Models without a denoiser go on
-                beyond their own, up to three hours, see `ssldm.forecast.continuation`.
+                beyond their own, up to three hours (`ssldm.forecast.storm_ensemble`).
             output_step: of the result, a multiple of the time step: rates are means over it.
             seed: member k depends on (seed, k) alone.
             sampler: see `ssldm.diffusion.schedule`.
             reference_time, max_age, bridge: see `ssldm.radar.context.latest_context`.
+            motion: ``(2, y, x)`` in pixels a step, x then y (to later rows), finite; tracked if None.
             lazy: make members when they are read, in `ssldm.write_nowcast` one pair after the other, so that
                 an ensemble need not fit into memory; only of models without a denoiser.
             on_start: called with the number of pairs of members to come, or of calls of a denoiser; what it
@@ -163,13 +166,19 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         self._warn_of_departures(context, step)
         frames = self._lead_frames(length, step)
         highest = np.float32(most_believed(context))
+        if motion is not None and (motion.shape != (2, *context.shape[1:]) or not np.isfinite(motion).all()):
+            raise ArgumentError(f"expected a finite motion {(2, *context.shape[1:])}, found {motion.shape}")
         values = context.values
         if self.config.remove_speckle:
             values = remove_speckle(torch.from_numpy(values)).numpy()
         if isinstance(self.model, StormModel):
-            rate = storm_members(self.model, values, frames, members, seed, on_start, highest, lazy=lazy)
+            rate = storm_members(
+                self.model, values, frames, members, seed, on_start, highest, motion, lazy=lazy
+            )
         else:
-            rate = diffusion_members(self.model, values, frames, members, seed, steps, sampler, on_start)
+            rate = diffusion_members(
+                self.model, values, frames, members, seed, steps, sampler, on_start, motion
+            )
             np.minimum(rate, highest, out=rate)
         forecast = nowcast_dataset(
             rate,

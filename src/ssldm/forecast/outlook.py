@@ -62,8 +62,9 @@ class Outlook:
         self.observed = torch.empty(frames, *size, dtype=torch.bool, device=device)
         self.means = torch.zeros(frames, *size, device=device)
         self.log_deviation = torch.empty(frames, 1, bands, *(n + 2 for n in blocks), device=device)
-        deviations = model.prior.displacement.exp().tolist()
-        self.displacements = Displacements(size, deviations, model.config.displacement, device)
+        self.displacements = Displacements(
+            size, _deviations(model, frames), model.config.displacement, device
+        )
 
     def __len__(self) -> int:
         return len(self.squares)
@@ -122,6 +123,14 @@ class Outlook:
     def inside(self, frames: Tensor) -> Tensor:
         """Frames ``(..., H, W)`` of whole blocks without what is around what is forecast."""
         return frames[..., : self.size[0], : self.size[1]]
+
+
+def _deviations(model: StormModel, frames: int) -> list[float]:
+    """Of displacements in pixels at each lead time, beyond the trained ones in proportion to it."""
+    trained: list[float] = model.prior.displacement.exp().tolist()
+    return [
+        trained[min(lead, len(trained)) - 1] * max(lead / len(trained), 1.0) for lead in range(1, frames + 1)
+    ]
 
 
 def _within_reach(model: StormModel, carried: Carried, steps: int) -> Tensor:

@@ -22,7 +22,8 @@ class StormEnsemble:
 
     All that members share is found once; nothing in the loop over them waits for the device, and what is in
     memory does not grow with their number. Beyond the reach of any extrapolated rain they are dry, and not
-    computed.
+    computed. Beyond the lead times that the model was trained for the extrapolation goes on, what is expected
+    of it is that of the last of them, and displacements grow on evenly.
 
     Args:
         model: in evaluation mode, on its device.
@@ -53,7 +54,8 @@ class StormEnsemble:
         self.steps: list[list[Step]] = []
         leads = range(1, frames + 1)
         for lead, carried in enumerate(carried_frames(known[None], motion[None], leads, stride)):
-            self.outlook.add(carried, model.expected(carried, torch.tensor([lead], device=device)))
+            trained = torch.tensor([min(lead, model.lead_frames - 1)], device=device)
+            self.outlook.add(carried, model.expected(carried, trained))
             self.steps.append(self._steps_after(model, carried))
 
         self.noise = StormNoise(

@@ -99,16 +99,18 @@ def mean_motion(context: FloatArray, tracked: NDArray[np.float32]) -> NDArray[np
     return (0.5 * (tracked + flow / weight)).astype(np.float32)
 
 
-def two_motions(context: FloatArray) -> NDArray[np.float32]:
+def two_motions(context: FloatArray, tracked: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
     """Motion by tracking, and the mean of that and of a dense search.
 
     Args:
         context: ``(t, h, w)`` in mm/h, t ≥ 2; unobserved pixels count as dry.
+        tracked: ``(2, h, w)`` in pixels a step, of `estimate_motion` if None.
 
     Returns:
         ``(2, 2, h', w')`` in pixels a step, x then y, at every `SPACING`-th pixel from the first on.
     """
-    tracked = estimate_motion(context)
+    if tracked is None:
+        tracked = estimate_motion(context)
     both = np.stack([tracked, mean_motion(context, tracked)])
     return np.ascontiguousarray(both[..., ::SPACING, ::SPACING])
 

@@ -4,12 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from test_storm_ensemble import rate, storm_model
 
 from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.forecast.dataset import open_nowcast, write_nowcast
 from ssldm.forecast.nowcaster import Nowcaster
+from ssldm.forecast.outlook import Outlook
+from ssldm.model.carried import Carried
+from ssldm.model.prior import Expectation
+from ssldm.model.storm_model import StormModel
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +34,27 @@ def test_a_longer_forecast_begins_as_the_trained_one(nowcaster: Nowcaster, storm
     assert np.isfinite(longest[:, -1]).any()
 
 
-def test_members_go_on_each_from_its_own_frames(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
-    """As a forecast from a member's last frames, with the motion of the observations, would begin."""
-    few, many = (rate(nowcaster.nowcast(storm, members=m, seed=2, lead_time="60min")) for m in (2, 4))
-    np.testing.assert_array_equal(few, many[:2])
-    later = many[:, 6:]
-    assert len({member.tobytes() for member in later}) == 4
-    # No frame is forecast where a member could not know: the same pixels for all.
-    missing = np.isnan(later)
-    assert (missing == missing[:1]).all()
-    assert missing[:, -1].sum() >= missing[:, 0].sum()
-    # What comes next is nearer to the member's own last frame than to another's.
-    own = [np.nanmean(np.abs(later[m, 0] - many[m, 5])) for m in range(4)]
-    others = [np.nanmean(np.abs(later[m, 0] - many[(m + 2) % 4, 5])) for m in range(4)]
-    assert np.mean(own) < np.mean(others)
+def test_later_lead_times_are_expected_as_the_last_trained_one(
+    nowcaster: Nowcaster, storm: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    expected = StormModel.expected
+
+    def noted(model: StormModel, carried: Carried, leads: torch.Tensor) -> Expectation:
+        asked.extend(leads.tolist())
+        return expected(model, carried, leads)
+
+    monkeypatch.setattr(StormModel, "expected", noted)
+    nowcaster.nowcast(storm, members=2, lead_time="45min")
+    assert asked == [0, 1, 2, 3, 4, 5, 5, 5, 5]
+
+
+def test_displacements_grow_on_evenly() -> None:
+    model = storm_model()
+    deviations = Outlook(model, (64, 64), (8, 8), 9).displacements.deviations
+    trained = model.prior.displacement.exp().tolist()
+    np.testing.assert_allclose(deviations[:6], trained)
+    np.testing.assert_allclose(deviations[6:], [trained[-1] * lead / 6 for lead in (7, 8, 9)])
 
 
 def test_lazy_lead_times_are_those_of_the_whole(nowcaster: Nowcaster, storm: xr.DataArray) -> None:
