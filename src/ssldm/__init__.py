@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ssldm import accessor_hook as _accessor_hook  # noqa: F401
 
-# Threads that wait sleep, if OpenMP has not been loaded before: on a machine that has other work, too, they
-# would take the processors that they wait for, and a forecast many times as long.
-_os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads that wait spin for a moment and then sleep, where OpenMP has not been loaded before: spinning on, they
+# would keep the processors from those that they wait for (docs/research/computing.md).
+if "OMP_WAIT_POLICY" not in _os.environ:
+    _os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from ssldm.forecast.dataset import open_nowcast, write_nowcast
