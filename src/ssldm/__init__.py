@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ssldm import accessor_hook as _accessor_hook  # noqa: F401
 
-# Threads that wait spin for a moment and then sleep, where OpenMP has not been loaded before: spinning on, they
-# would keep the processors from those that they wait for (docs/research/computing.md).
+# Threads that wait spin for a moment and then sleep, where OpenMP has not been loaded before: spinning on,
+# they would keep the processors from those that they wait for (docs/research/computing.md).
 if "OMP_WAIT_POLICY" not in _os.environ:
     _os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 

@@ -21,12 +21,20 @@ from ssldm.products.nowcast import fields_of
 from ssldm.products_config import Format, ProductsConfig
 
 # Of the members' rates that are in memory at once: rows of all members and lead times.
-_BLOCK_BYTES = 2**28
+_BLOCK_BYTES = 2**26
 _COMPRESSED = {"zlib": True, "complevel": 1, "shuffle": True, "_FillValue": np.float32(np.nan)}
 
 
-def write_asked(forecast: xr.Dataset, asked: ProductsConfig, folder: Path) -> list[Path]:
+def write_asked(
+    forecast: xr.Dataset, asked: ProductsConfig, folder: Path, observations: xr.DataArray | None = None
+) -> list[Path]:
     """Write what is asked for of a nowcast of pixels: maps, and tables of points and catchments.
+
+    Args:
+        forecast: the nowcast.
+        asked: which products.
+        folder: to write to.
+        observations: ``(time, y, x)`` in mm/h, joined in front where amounts of periods are asked for.
 
     Returns:
         What was written.
@@ -36,13 +44,16 @@ def write_asked(forecast: xr.Dataset, asked: ProductsConfig, folder: Path) -> li
     """
     places = read_points(asked.points) if asked.points else None
     opened = in_blocks(forecast)
+    if observations is not None and asked.periods:
+        since = forecast["forecast_reference_time"].values - asked.longest
+        opened = in_blocks(opened.ssldm.joined(observations.sel(time=slice(since, None))))
     written = write_products(products_of(opened, asked), folder, asked.format)
     if places is not None:
         names = places.pop("names")
-        at = opened.ssldm.at(**places).assign_coords(point=names)
+        at = _loaded(opened.ssldm.at(**places).assign_coords(point=names))
         written.append(write_table(products_of(at, asked), "point", folder / "points.csv"))
     if asked.polygons is not None:
-        over = opened.ssldm.over(asked.polygons, least_covered=asked.least_covered)
+        over = _loaded(opened.ssldm.over(asked.polygons, least_covered=asked.least_covered))
         written.append(write_table(products_of(over, asked), "area", folder / "areas.csv"))
     return written
 
@@ -56,15 +67,13 @@ def write_without_members(
 
     Args:
         forecast: a nowcast whose members are made when they are read.
-        observations: ``(time, y, x)`` in mm/h, joined in front where amounts of periods are asked for.
-        asked: which products.
-        folder: to write to.
+        observations, asked, folder: see `write_asked`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".members-", dir=folder) as aside:
         write_nowcast(forecast, Path(aside) / "members.zarr")
         stored = open_nowcast(Path(aside) / "members.zarr")
-        return write_asked(stored.ssldm.joined(observations) if asked.periods else stored, asked, folder)
+        return write_asked(stored, asked, folder, observations)
 
 
 def products_of(forecast: xr.Dataset, asked: ProductsConfig) -> xr.Dataset:
@@ -221,6 +230,12 @@ def _one_after_the_other() -> Any:
     import dask
 
     return dask.config.set(scheduler="synchronous")
+
+
+def _loaded(places: xr.Dataset) -> xr.Dataset:
+    """The nowcast of some places, in memory: all of their products are made of it."""
+    with _one_after_the_other():
+        return places.load()
 
 
 def _stacked(thresholds: Sequence[float], make: Any) -> xr.DataArray:

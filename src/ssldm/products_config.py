@@ -35,17 +35,17 @@ class ProductsConfig(Config):
     least_covered: Share = 1.0
     format: Format = "nc"
 
-    def frames(self, step_minutes: float) -> int:
-        """Frames of the longest period: so many are looked at where observations are joined in front.
+    @property
+    def longest(self) -> pd.Timedelta:
+        """The longest period: so far back observations are looked at.
 
         Raises:
             ConfigurationError: a period that is none.
         """
         try:
-            longest = max((pd.Timedelta(period) for period in self.periods), default=pd.Timedelta(0))
+            return max((pd.Timedelta(period) for period in self.periods), default=pd.Timedelta(0))
         except ValueError as error:
             raise ConfigurationError(f"expected periods such as 60min ({error})") from error
-        return int(longest / pd.Timedelta(minutes=step_minutes))
 
 
 def products_config(given: object, where: str = "") -> ProductsConfig:

@@ -72,6 +72,8 @@ def nowcast(
 ) -> None:
     """Forecast from the newest radar frames."""
     check_sampler(sampler)
+    import pandas as pd
+
     from ssldm.checks import whole_number
     from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
     from ssldm.forecast.dataset import write_nowcast
@@ -103,7 +105,7 @@ def nowcast(
     config = read_model_config(folder)
     frames = config.context_frames
     least = LOOKED_AT * frames if tolerant else frames
-    before = asked.frames(config.step_minutes) if asked else 0
+    before = int(asked.longest / pd.Timedelta(minutes=config.step_minutes)) if asked else 0
     wanted = Wanted(max(least, before), until, skip_damaged=tolerant)
     observations = newest_isolated(sources, wanted, options, format)
     from ssldm.cli.progress import counting

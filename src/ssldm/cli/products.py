@@ -54,10 +54,8 @@ def products(
             "format": format,
         }
     )
-    opened = open_nowcast(forecast)
-    if observations:
-        opened = opened.ssldm.joined(open_isolated(observations))
-    for path in write_asked(opened, asked, out):
+    observed = open_isolated(observations) if observations else None
+    for path in write_asked(open_nowcast(forecast), asked, out, observed):
         typer.echo(str(path))
 
 

@@ -84,17 +84,34 @@ def _moving_sums(
         leads: how many periods.
     """
     # Frame after frame, as they lie in memory.
-    frames = np.moveaxis(rate, -1, 0)
-    known = np.isfinite(frames)
-    frames = np.where(known, frames, 0.0)
-    before = len(frames) - leads
-    total = np.zeros((leads, *frames.shape[1:]), np.float32)
-    number = np.zeros(total.shape, np.float32)
-    for lead in range(leads):
-        for frame in range(max(before + lead - count + 1, 0), before + lead + 1):
-            total[lead] += frames[frame]
-            number[lead] += known[frame]
+    shape = leads, *rate.shape[:-1]
+    total, number = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    # One member after the other, so that what is in between is small and its memory used again.
+    for member in np.ndindex(rate.shape[:1]):
+        frames = np.moveaxis(rate[member], -1, 0)
+        known = np.isfinite(frames)
+        total[:, *member] = _sums_of(np.where(known, frames, 0.0), count)[-leads:]
+        number[:, *member] = _sums_of(known, count)[-leads:]
     return np.moveaxis(total, 0, -1), np.moveaxis(number, 0, -1)
+
+
+def _sums_of(frames: NDArray[Any], count: int) -> NDArray[np.float32]:
+    """Of the ``count`` frames ``(t, …)`` until each, of fewer where there are no more.
+
+    Added up by ones, twos, fours and so on: of twelve frames four and eight.
+    """
+    power = frames.astype(np.float32)
+    total = np.zeros_like(power)
+    size, done = 1, 0
+    while True:
+        if count & size:
+            total[done:] += power[: len(power) - done]
+            done += size
+        if 2 * size > count:
+            return total
+        doubled = power.copy()
+        doubled[size:] += power[:-size]
+        power, size = doubled, 2 * size
 
 
 def joined(forecast: xr.Dataset, observations: xr.DataArray) -> xr.Dataset:

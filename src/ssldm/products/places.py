@@ -165,13 +165,15 @@ def _sums(
     rate: NDArray[np.floating], weights: scipy.sparse.csr_array
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rain times square metres, and the square metres that are known, ``(…, area)``."""
-    flat = rate.reshape(-1, rate.shape[-2] * rate.shape[-1])
-    known = np.isfinite(flat)
-    sums = (
-        np.asarray((weights @ each.T.astype(np.float64)).T).reshape(*rate.shape[:-2], -1)
-        for each in (np.where(known, flat, 0.0), known)
-    )
-    total, covered = sums
+    used = np.unique(weights.indices)
+    of_used = weights[:, used]
+    total, covered = (np.empty((*rate.shape[:-2], weights.shape[0])) for _ in range(2))
+    # One member after the other, and of it what lies in any area.
+    for member in np.ndindex(rate.shape[:1]):
+        inside = rate[member].reshape(*rate.shape[1:-2], -1)[..., used].astype(np.float64)
+        known = np.isfinite(inside)
+        total[member] = np.where(known, inside, 0.0) @ of_used.T
+        covered[member] = known @ of_used.T
     return total, covered
 
 
