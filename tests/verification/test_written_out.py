@@ -15,7 +15,7 @@ import xarray as xr
 from ssldm.verification.comparison import compare
 from ssldm.verification.statistics import Protocol, scores_of
 
-PROTOCOL = Protocol(thresholds=(0.5, 2.0), pools=(1, 4), scales=(1, 2, 4))
+PROTOCOL = Protocol(thresholds=(0.5, 2.0), pools=(1, 4), scales=(1, 2, 4), period_frames=2)
 Pixel = tuple[int, int, int]
 
 
@@ -71,16 +71,68 @@ class Loops:
             "hss": ratio(hit + right - chance, number - chance),
         }
 
-    def crps(self, side: int, how: str, fair: bool) -> float:
+    def crps(self, side: int, how: str, fair: bool, above: float = 0.0) -> float:
         values = []
         for block in self.blocks(side):
             pool = max if how == "max" else lambda numbers: sum(numbers) / len(numbers)
-            y = pool([self.observed(p) for p in block])
-            xs = [pool([self.ensemble(p)[k] for p in block]) for k in range(self.count)]
+            y = max(pool([self.observed(p) for p in block]), above)
+            xs = [max(pool([self.ensemble(p)[k] for p in block]), above) for k in range(self.count)]
             pairs = sum(abs(a - b) for a in xs for b in xs)
             norm = self.count * (self.count - 1) if fair else self.count**2
             values.append(sum(abs(x - y) for x in xs) / self.count - 0.5 * pairs / norm)
         return sum(values) / len(values)
+
+    def over_two_frames(self) -> "Loops | None":
+        """Means of each frame and the one before; None of a single frame."""
+        if self.shape[0] < 2:
+            return None
+
+        def means(field: list[list[list[float]]]) -> np.ndarray:
+            first = [[math.nan] * self.shape[2]] * self.shape[1]
+            pairs = itertools.pairwise(field)
+            rest = [
+                [[(a + b) / 2 for a, b in zip(*rows, strict=True)] for rows in zip(*frames, strict=True)]
+                for frames in pairs
+            ]
+            return np.array([first, *rest])
+
+        return Loops(np.array([means(member) for member in self.members]), means(self.truth))
+
+    def block_means(self, t: int) -> dict[tuple[int, int], tuple[float, list[float]]]:
+        """Of the 4×4 blocks that count: by row and column the observed mean and those of the members."""
+        found = {}
+        for block in self.blocks(4):
+            if block[0][0] == t:
+                place = block[0][1] // 4, block[0][2] // 4
+                y = sum(self.observed(p) for p in block) / len(block)
+                xs = [sum(self.ensemble(p)[k] for p in block) / len(block) for k in range(self.count)]
+                found[place] = (y, xs)
+        return found
+
+    def multivariate(self) -> dict[str, float]:
+        energies, variograms = [], []
+        for t in range(self.shape[0]):
+            blocks = self.block_means(t)
+
+            def distance(one: list[float], other: list[float]) -> float:
+                return math.sqrt(sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / len(one))
+
+            truth = [y for y, _ in blocks.values()]
+            members = [[xs[k] for _, xs in blocks.values()] for k in range(self.count)]
+            if truth:
+                error = sum(distance(member, truth) for member in members) / self.count
+                apart = sum(distance(a, b) for a in members for b in members) / self.count**2
+                energies.append(error - 0.5 * apart)
+            for (i, j), (y, xs) in blocks.items():
+                for apart, (down, right) in itertools.product((1, 2, 4, 8), ((1, 0), (0, 1))):
+                    if (other := blocks.get((i + apart * down, j + apart * right))) is not None:
+                        pairs = zip(xs, other[1], strict=True)
+                        expected = sum(abs(a - b) ** 0.5 for a, b in pairs) / self.count
+                        variograms.append((abs(y - other[0]) ** 0.5 - expected) ** 2)
+        return {
+            "energy_score": ratio(sum(energies), len(energies)),
+            "variogram_score": ratio(sum(variograms), len(variograms)),
+        }
 
     def probabilities(self, threshold: float) -> list[tuple[float, bool]]:
         return [
@@ -397,6 +449,33 @@ def test_crps(both: tuple[xr.Dataset, Loops]) -> None:
             "crps_max": loops.crps(side, "max", fair=False),
         }
         assert_scores(found, expected, pool=side)
+
+
+def test_crps_of_rain_above_thresholds(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    for threshold in (0.5, 2.0):
+        expected = loops.crps(1, "mean", fair=False, above=threshold)
+        assert_scores(found, {"crps_above": expected}, threshold=threshold)
+
+
+def test_crps_of_amounts(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    means = loops.over_two_frames()
+    if means is None:
+        assert np.isnan(found["crps_amount"]).all()
+        return
+    for side in (1, 4):
+        expected = {
+            "crps_amount": means.crps(side, "mean", fair=False),
+            "crps_fair_amount": means.crps(side, "mean", fair=True),
+            "crps_max_amount": means.crps(side, "max", fair=False),
+        }
+        assert_scores(found, expected, pool=side)
+
+
+def test_fields_as_a_whole(both: tuple[xr.Dataset, Loops]) -> None:
+    found, loops = both
+    assert_scores(found, loops.multivariate())
 
 
 def test_probabilities(both: tuple[xr.Dataset, Loops]) -> None:

@@ -91,11 +91,16 @@ def _scores(scores: Mapping[str, xr.Dataset], thresholds: Mapping[float, str]) -
         yield _Score("CRPS skill", "crps_skill", {"pool": 1}, "high")
     yield _Score("fair CRPS, mm/h", "crps_fair", {"pool": 1}, "low")
     yield _Score("CRPS of means over 16 pixels, mm/h", "crps", {"pool": 16}, "low")
+    yield _Score("CRPS of means over 12 frames, mm/h", "crps_amount", {"pool": 1}, "low")
+    yield _Score("CRPS of means over 12 frames and 16 pixels, mm/h", "crps_amount", {"pool": 16}, "low")
+    yield _Score("energy score, mm/h", "energy_score", {}, "low")
+    yield _Score("variogram score, mm/h", "variogram_score", {}, "low")
     per_threshold: tuple[tuple[str, str, dict[str, float], Better], ...] = (
         ("CSI of the mean", "csi_mean", {"pool": 1}, "high"),
         ("CSI of members", "csi", {"pool": 1}, "high"),
         ("frequency bias of members", "bias", {"pool": 1}, "one"),
         ("Brier score", "brier", {}, "low"),
+        ("CRPS of rain above, mm/h", "crps_above", {}, "low"),
         ("FSS of 16 pixels", "fss", {"scale": 16}, "high"),
     )
     for label, metric, where, better in per_threshold:

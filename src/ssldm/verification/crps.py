@@ -84,6 +84,31 @@ def crps_sums(case: Case, pools: Sequence[int]) -> xr.DataArray:
     )
 
 
+def weighted_crps_sums(case: Case, thresholds: Sequence[float]) -> xr.DataArray:
+    """Sums ``(lead_time, threshold, weighted_crps_term)`` over pixels of the CRPS of rain above thresholds.
+
+    The threshold-weighted CRPS of Gneiting and Ranjan (2011) with the weight 1 from the threshold on, which
+    is the CRPS of max(x, threshold) (Allen et al. 2023), ``plain``, and the ``number`` of pixels.
+    """
+    sums = np.zeros((len(case.truth), len(thresholds), 2))
+    for i, threshold in enumerate(thresholds):
+        above = (np.maximum(field, np.float32(threshold)) for field in (case.members, case.truth))
+        found = np.where(case.valid, crps_ensemble(*above), 0.0)
+        sums[:, i, 0] = found.sum(axis=(1, 2), dtype=np.float64)
+        sums[:, i, 1] = case.valid.sum(axis=(1, 2))
+    return xr.DataArray(
+        sums,
+        dims=("lead_time", "threshold", "weighted_crps_term"),
+        coords={"threshold": list(thresholds), "weighted_crps_term": ["plain", "number"]},
+    )
+
+
+def weighted_crps_scores(sums: xr.DataArray) -> xr.DataArray:
+    """``crps_above`` by threshold in mm/h; NaN without pixels."""
+    number = sums.sel(weighted_crps_term="number", drop=True)
+    return sums.sel(weighted_crps_term="plain", drop=True) / number.where(number > 0)
+
+
 def crps_scores(sums: xr.DataArray, drawn: xr.DataArray) -> dict[str, xr.DataArray]:
     """``crps`` and ``crps_fair`` by pool (block means), ``crps_max`` of block maxima.
 

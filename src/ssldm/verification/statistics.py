@@ -7,13 +7,15 @@ import xarray as xr
 
 from ssldm.config import Config
 from ssldm.errors import ConfigurationError
+from ssldm.verification.amounts import over_periods
 from ssldm.verification.case import Case
 from ssldm.verification.contingency import contingency_counts, contingency_scores
 from ssldm.verification.coverage import coverage_scores
-from ssldm.verification.crps import crps_scores, crps_sums
+from ssldm.verification.crps import crps_scores, crps_sums, weighted_crps_scores, weighted_crps_sums
 from ssldm.verification.ensemble import error_scores, error_sums, rank_counts, rank_scores
 from ssldm.verification.image import image_scores, image_sums
 from ssldm.verification.looks import looks_scores, looks_sums
+from ssldm.verification.multivariate import multivariate_scores, multivariate_sums
 from ssldm.verification.neighbourhood import fraction_sums, fractions_skill_score
 from ssldm.verification.perceptual import lpips
 from ssldm.verification.probability import probability_counts, probability_scores
@@ -27,6 +29,7 @@ class Protocol(Config):
     Attributes:
         thresholds: rain rates in mm/h.
         pools: sides in pixels of the blocks on which CSI and CRPS are formed.
+        period_frames: of the periods whose amounts are scored, 12 for an hour of five-minute frames.
         scales: sides in pixels of the neighbourhoods of the fractions skill score.
         images: whether structural similarity and the like are, which takes scikit-image.
     """
@@ -34,6 +37,7 @@ class Protocol(Config):
     thresholds: tuple[float, ...] = (0.5, 2.0, 8.0)
     pools: tuple[int, ...] = (1, 4, 16)
     scales: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)
+    period_frames: int = 12
     images: bool = True
 
 
@@ -51,6 +55,9 @@ def statistics_of(case: Case, protocol: Protocol, rng: np.random.Generator) -> x
             "probability": probability_counts(case, protocol.thresholds),
             "ranks": rank_counts(case, rng),
             "crps": crps_sums(case, protocol.pools),
+            "weighted_crps": weighted_crps_sums(case, protocol.thresholds),
+            "amount": crps_sums(over_periods(case, protocol.period_frames), protocol.pools),
+            "multivariate": multivariate_sums(case),
             "error": error_sums(case),
             "fractions": fraction_sums(case, protocol.thresholds, protocol.scales),
             "spectrum": spectrum_sums(case),
@@ -99,6 +106,9 @@ def scores_of(statistics: xr.Dataset) -> xr.Dataset:
         **probability_scores(statistics["probability"]),
         **rank_scores(statistics["ranks"]),
         **crps_scores(statistics["crps"], drawn),
+        "crps_above": weighted_crps_scores(statistics["weighted_crps"]),
+        **{f"{name}_amount": score for name, score in crps_scores(statistics["amount"], drawn).items()},
+        **multivariate_scores(statistics["multivariate"]),
         **error_scores(statistics["error"], drawn),
         "fss": fractions_skill_score(statistics["fractions"]),
         **spectrum_scores(statistics["spectrum"]),
