@@ -69,7 +69,7 @@ def plot(
         lat, lon = place
         there = opened.ssldm.at(lat=lat, lon=lon)
         seen = observed.sel(x=there["x"], y=there["y"], method="nearest") if observed is not None else None
-        plot_fan(there, out, observed=seen, name=f"{lat:g}°N, {lon:g}°E")
+        plot_fan(there, out, observed=seen, name=_place(lat, lon))
     elif product is not None:
         from ssldm.product_maps import MapChoice, plot_map
         from ssldm.radar.context import duration_of
@@ -88,10 +88,14 @@ def plot(
     typer.echo(str(out))
 
 
+def _place(lat: float, lon: float) -> str:
+    return f"{abs(lat):g}°{'N' if lat >= 0 else 'S'}, {abs(lon):g}°{'E' if lon >= 0 else 'W'}"
+
+
 def _towns(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
-    from ssldm.product_files import read_points
+    from ssldm.product_tables import read_points
 
     points = read_points(path)
     if "lat" not in points:

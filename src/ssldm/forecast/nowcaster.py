@@ -166,8 +166,8 @@ class Nowcaster(ModelHubMixin, library_name="ssldm", license="apache-2.0"):
         self._warn_of_departures(context, step)
         frames = self._lead_frames(length, step)
         highest = np.float32(most_believed(context))
-        if motion is not None and (motion.shape != (2, *context.shape[1:]) or not np.isfinite(motion).all()):
-            raise ArgumentError(f"expected a finite motion {(2, *context.shape[1:])}, found {motion.shape}")
+        if motion is not None:
+            motion = _checked(motion, context.shape[1:])
         values = context.values
         if self.config.remove_speckle:
             values = remove_speckle(torch.from_numpy(values)).numpy()
@@ -230,6 +230,13 @@ def lead_time_of(value: Duration, what: str = "a lead time") -> np.timedelta64:
         return duration_of(value)
     except ConfigurationError as error:
         raise ArgumentError(f"expected {what} like '80min', found {value!r}") from error
+
+
+def _checked(motion: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    given = np.asarray(motion, np.float32)
+    if given.shape != (2, *size) or not np.isfinite(given).all():
+        raise ArgumentError(f"expected a finite motion {(2, *size)}, found {given.shape}")
+    return given
 
 
 def _minutes(step: np.timedelta64 | pd.Timedelta) -> float:

@@ -19,7 +19,7 @@ def in_steps_of(forecast: xr.Dataset, step: np.timedelta64) -> xr.Dataset:
         The nowcast with fewer lead times, NaN where any that was averaged is, and the bounds of the steps.
 
     Raises:
-        ArgumentError: a step that is no whole number of time steps, or longer than the forecast.
+        ConfigurationError: a step that is no whole number of time steps, or longer than the forecast.
     """
     count = check_period(step, step_of(forecast))
     whole = forecast.sizes["lead_time"] // count
