@@ -50,8 +50,9 @@ def plot_fan(
     fan.plot(time, of.quantile(0.5), color="#08519c", label="median")
     start = np.datetime64(place["forecast_reference_time"].values.item(), "ns")
     if observed is not None:
-        before = observed.isel(time=slice(-_SHOWN_BEFORE, None))
-        fan.plot(before["time"], before, color="black", marker="o", markersize=3, label="observed")
+        first = int((observed["time"].values <= start).sum()) - _SHOWN_BEFORE
+        seen = observed.isel(time=slice(max(first, 0), None)).sel(time=slice(None, time[-1]))
+        fan.plot(seen["time"], seen, color="black", marker="o", markersize=3, label="observed")
     fan.set_ylabel("rain rate in mm/h")
     fan.set_ylim(bottom=0.0)
     for least, style in ((0.1, "-"), (2.0, "--"), (8.0, ":")):

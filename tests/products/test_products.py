@@ -44,6 +44,8 @@ def test_amounts_of_periods_that_began_before_the_forecast() -> None:
     np.testing.assert_allclose(values(fewer), [[np.nan, 4.5], [np.nan, 1.5]])
     with pytest.raises(ObservationError, match="another x"):
         forecast.ssldm.accumulation("45min", observations=observed.assign_coords(x=[7.0]))
+    with pytest.raises(ObservationError, match="over x, y: join them before"):
+        forecast.isel(x=0, y=0).ssldm.joined(observed)
 
 
 def test_amounts_add_up(forecast: xr.Dataset) -> None:

@@ -206,7 +206,7 @@ def write_nowcast(dataset: xr.Dataset, path: Path | str) -> None:
 
 
 def open_nowcast(path: Path | str) -> xr.Dataset:
-    """A forecast that `write_nowcast` wrote, lazily.
+    """A forecast that `write_nowcast` wrote, lazily; or one of others, see `ssldm.forecast.foreign`.
 
     Raises:
         ObservationError: no such file, or something else.
@@ -216,19 +216,13 @@ def open_nowcast(path: Path | str) -> xr.Dataset:
     for file in files:
         if not file.is_dir():
             check_regular_file(file, ObservationError)
+    dataset = _opened(path)
     try:
-        dataset: xr.Dataset = (
-            xr.open_zarr(path, chunks=None, decode_timedelta=True)
-            if path.is_dir()
-            else xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True)
-        )
-    except MemoryError:
-        raise
-    except Exception as error:  # libraries raise many kinds on damaged files
-        raise ObservationError(
-            f"{path}: expected a nowcast in NetCDF or Zarr ({_first_line(error)})"
-        ) from error
-    try:
+        if NAME not in dataset:
+            from ssldm.forecast.foreign import from_others
+
+            dataset.close()
+            dataset = from_others(_opened(path, decode_coords="all"))
         members_of(dataset)
     except ObservationError as error:
         dataset.close()
@@ -236,6 +230,22 @@ def open_nowcast(path: Path | str) -> xr.Dataset:
     if GRID_MAPPING in dataset.coords:
         dataset[GRID_MAPPING].attrs.pop("GeoTransform", None)  # not that of what will be selected
     return with_lead_bounds(dataset)
+
+
+def _opened(path: Path, **options: Any) -> xr.Dataset:
+    try:
+        dataset: xr.Dataset = (
+            xr.open_zarr(path, chunks=None, decode_timedelta=True, **options)
+            if path.is_dir()
+            else xr.open_dataset(path, engine="h5netcdf", decode_timedelta=True, **options)
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries raise many kinds on damaged files
+        raise ObservationError(
+            f"{path}: expected a nowcast in NetCDF or Zarr ({_first_line(error)})"
+        ) from error
+    return dataset
 
 
 def _format_of(path: Path) -> str:
@@ -254,8 +264,10 @@ def _replaceable(folder: Path) -> bool:
 
 
 def _holds_nowcast(path: Path) -> bool:
+    """Whether a forecast of `write_nowcast` is there."""
     try:
-        open_nowcast(path).close()
+        with _opened(path) as found:
+            members_of(found)
     except ObservationError:
         return False
     return True

@@ -29,6 +29,7 @@ class BlockAutoencoderConfig(Config):
         overlap: pixels that the waves of a block reach into its neighbours, at most half a side.
         patch: side of the square of pixels that the decoder's network unfolds from channels at its end.
         width: channels of the network at the patches; `multiplier` times as many at the blocks.
+        multiplier: of `width`, for the channels at the blocks.
         blocks: residual blocks at each of the two.
         emphasis: κ of the weight exp(κ (x - x_dry)) of an error in the fit; 0 for plain coding.
         separation: a, what it weighs more where it takes a pixel over `heavy`; 0 for plain coding.

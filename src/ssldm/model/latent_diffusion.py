@@ -24,7 +24,10 @@ class ModelParts(Config):
     """What a model is made of, whatever the data.
 
     Attributes:
-        scaling, autoencoder, denoiser, diffusion: see there.
+        scaling: from rain rates to network units, and back.
+        autoencoder: from frames to latents, and back.
+        denoiser: the network that latents are sampled with.
+        diffusion: the noise that the denoiser removes.
         remove_speckle: whether lone pixels of the context count as clutter, in training and in a forecast.
     """
 

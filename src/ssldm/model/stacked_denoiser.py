@@ -23,10 +23,11 @@ class StackedDenoiserConfig(Config):
         merge_net: the conditions.
         lead_frames: T_out, which the first and last layer depend on.
         width: channels at the finest level; `multipliers` gives those of each level.
+        multipliers: of `width`, for the channels of each level, the finest first; one level for each.
         blocks: residual blocks a level on the way down (one more on the way up).
         attention: whether the coarsest level has spatial attention.
         patch: side of the square of latent pixels folded into channels at the entrance.
-        gated: see `ssldm.paper.gate.apply_gate`.
+        gated: predict g ⊙ z_n + h, a gain and an offset for each latent (`ssldm.paper.gate.apply_gate`).
         groups: groups of all group normalisations.
     """
 

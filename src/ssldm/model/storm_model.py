@@ -18,7 +18,11 @@ class StormConfig(TrainedFor):
     """Everything that a forecast without a denoiser depends on.
 
     Attributes:
-        scaling, autoencoder, prior, noise, displacement: see there.
+        scaling: from rain rates to network units, and back.
+        autoencoder: from frames to latents, and back.
+        prior: the network that makes the expected latents and their deviations.
+        noise: random deviations from what is expected, with the structure of the storm.
+        displacement: random displacements of the extrapolated rain.
         remove_speckle: whether lone pixels of the context count as clutter.
         postprocess: what is done to members, in this order.
     """

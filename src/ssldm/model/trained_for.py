@@ -10,7 +10,8 @@ class TrainedFor(Config):
 
     Attributes:
         name: identifier of the weights.
-        context_frames, lead_frames: T_in and T_out.
+        context_frames: number of observed frames, T_in.
+        lead_frames: number of forecast frames, T_out.
         step_minutes: time step of the training data.
         pixel_size: smallest and largest pixel of the training data, in metres.
         training_data: what it was trained on, in words.

@@ -18,6 +18,7 @@ class AutoencoderConfig(Config):
         channels: channels of a frame in pixel space (published: one radar channel repeated three times).
         latent_channels: channels of a latent frame.
         width: channels at the finest level; `multipliers` gives those of each level.
+        multipliers: of `width`, for the channels of each level, the finest first; one level for each.
         blocks: residual blocks a level in the encoder (one more in the decoder).
         middle_attention: one self-attention at the coarsest level.
         patch: side of the square of pixels folded into channels at the entrance.

@@ -24,13 +24,15 @@ class DenoiserConfig(Config):
         kind: told apart from `StackedDenoiserConfig` by this.
         merge_net: the conditions.
         width: channels at the finest level; `multipliers` gives those of each level.
+        multipliers: of `width`, for the channels of each level, the finest first; one level for each.
         blocks: STC blocks a level on the way down (one more on the way up).
         attention_reductions: reductions of the latent size (1, 2, 4, …) at which blocks have a cascade.
         cascade: order of the attentions in a cascade ("joint": over space and time at once, not the paper's).
         shift_fraction: reciprocal of the share of channels shifted each way; 0 shifts nothing.
-        spatial_heads, temporal_heads, temporal_head_channels: attention sizes.
+        spatial_heads, temporal_heads: heads of the attentions over space and over time.
+        temporal_head_channels: channels of each of the latter.
         patch: side of the square of latent pixels folded into channels at the entrance.
-        gated: see `ssldm.paper.gate.apply_gate`.
+        gated: predict g ⊙ z_n + h, a gain and an offset for each latent (`ssldm.paper.gate.apply_gate`).
         groups: groups of all group normalisations.
     """
 

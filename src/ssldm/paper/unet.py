@@ -15,6 +15,7 @@ class UNetConfig(Config):
 
     Attributes:
         width: channels at the finest level; `multipliers` gives those of each level.
+        multipliers: of `width`, for the channels of each level, the finest first; one level for each.
         blocks: residual blocks a level on the way down (one more on the way up).
         patch: side of the square of pixels folded into channels at the entrance.
         groups: groups of all group normalisations.

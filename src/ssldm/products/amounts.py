@@ -132,6 +132,11 @@ def joined(forecast: xr.Dataset, observations: xr.DataArray) -> xr.Dataset:
             raise ObservationError(f"expected observations with {name}, found {observations.dims}")
         if name != "time" and not np.array_equal(observations[name], rate[name]):
             raise ObservationError(f"expected observations on the forecast's grid, found another {name}")
+    if left := set(observations.dims) - {"time", *space}:
+        raise ObservationError(
+            f"expected observations of the forecast's places, found them over "
+            f"{', '.join(sorted(map(str, left)))}: join them before places are taken"
+        )
     first = rate["lead_time"].values[0]
     start = forecast["forecast_reference_time"].values + first
     frames = max(int((start - observations["time"].values.min()) // step), 0)

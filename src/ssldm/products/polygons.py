@@ -35,7 +35,8 @@ def areas_of(polygons: Any, grid: PixelGrid, *, crs: Any = None, names: str | No
 
     Args:
         polygons: a GeoJSON file or its content as a mapping, a GeoPackage (or what else GDAL reads, with
-            pyogrio), a GeoDataFrame, a shapely polygon, several of them, or a mapping of names to them.
+            pyogrio), a GeoDataFrame, a shapely polygon, several of these, or a mapping of names to
+            shapely polygons.
         grid: of the nowcast.
         crs: of the polygons. Where None: that of a file or GeoDataFrame that says so, else longitude and
             latitude (WGS 84).

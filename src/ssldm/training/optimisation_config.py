@@ -12,12 +12,17 @@ class OptimisationConfig(Config):
 
     Attributes:
         steps: optimiser steps.
-        steps_per_epoch: steps between checkpoints; each `validate_epochs` of them end with a validation.
+        steps_per_epoch: steps between checkpoints.
+        validate_epochs: a validation follows each so many epochs.
         batch_size: windows or crops a step.
+        learning_rate: the largest, at the end of the warm-up; it falls to a hundredth.
+        weight_decay: of AdamW.
+        warmup_steps: steps in which the learning rate rises.
         clip_norm: largest norm of the gradient.
         ema_decay: decay of the exponential moving average of the weights.
         precision: Lightning's name of the arithmetic; "auto" is "bf16-mixed" where the hardware has it.
         workers: processes that read data.
+        seed: of all random numbers of the training.
     """
 
     steps: PositiveInt

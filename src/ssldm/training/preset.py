@@ -37,13 +37,15 @@ class WindowConfig(Config):
     """What a training example is.
 
     Attributes:
-        context_frames, lead_frames: T_in and T_out.
+        context_frames: number of observed frames, T_in.
+        lead_frames: number of forecast frames, T_out.
         step_minutes: time step of the archives.
         size: side of a window in pixels.
         coarsenings: block averages that windows are also taken from, multiples of 0.5.
-        rescaled: also take archives of other time steps, see `ssldm.radar.windows.WindowIndex`.
-        least_lead_frames: what a window must have of them, the others count in no loss; all if not given.
-        dry_weight: see `ssldm.radar.windows.WindowIndex`.
+        rescaled: also take archives of other time steps, thinned or coarsened until rain moves as many pixels
+            a frame, see `ssldm.radar.windows.WindowIndex`.
+        least_lead_frames: lead frames that a window must have, the others count in no loss; all if not given.
+        dry_weight: importance of a window without rain; that of a wet one is its wet share plus this.
         observed: least share of observed pixels.
         corrected: weight each window in the loss as if windows had been drawn evenly, not by their rain.
     """
@@ -95,6 +97,7 @@ class AutoencoderTrainingConfig(Config):
         adversary: the optional patch adversary.
         lpips: weight of LPIPS; 0 to leave it out.
         lpips_network: its TorchScript, see `ssldm.verification.perceptual`.
+        optimisation: steps and rates.
     """
 
     crop: PositiveInt = 128
@@ -131,6 +134,7 @@ class DenoiserTrainingConfig(Config):
         keep_pixels: keep the context frames in the cache even if this denoiser does not need them, so that
             others that do may share it.
         validation_members, validation_steps: ensemble size and sampler steps of the validation score.
+        optimisation: steps and rates.
     """
 
     windows: PositiveInt = 2000
@@ -147,6 +151,7 @@ class UNetTrainingConfig(Config):
 
     Attributes:
         intensity_weight: β in the weight 1 + β (x - x_dry) of the absolute error.
+        optimisation: steps and rates.
     """
 
     intensity_weight: NonNegativeFloat = 0.0
@@ -154,7 +159,20 @@ class UNetTrainingConfig(Config):
 
 
 class Preset(ModelParts):
-    """A model with a denoiser or a prior, its training, and the U-Net beside it."""
+    """A model with a denoiser or a prior, its training, and the U-Net beside it.
+
+    Attributes:
+        window: what a training example is.
+        autoencoder_training: how the autoencoder is trained.
+        denoiser_training: how the denoiser is trained.
+        prior: the network that makes the expected latents and their deviations.
+        noise: random deviations from what is expected, with the structure of the storm.
+        displacement: random displacements of the extrapolated rain.
+        postprocess: what a model with a prior does to members, in this order.
+        prior_training: how the prior is trained.
+        unet: the deterministic U-Net, a baseline.
+        unet_training: how the U-Net is trained.
+    """
 
     scaling: IntensityScaling = IntensityScaling()
     diffusion: DiffusionConfig = DiffusionConfig()

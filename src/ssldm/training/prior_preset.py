@@ -19,7 +19,7 @@ class PriorTraining(Config):
         members: of the ensembles whose fair CRPS is trained.
         scales: sides in pixels of the squares whose means enter it, 1 for the pixels themselves.
         levels: of halved resolution, of the loss of differences between scales.
-        texture: its weight.
+        texture: weight of that loss.
         error_batches: from which the usual error of the extrapolation of each product is taken.
         openings: most starts of windows of a product in a pack, see `ssldm.training.pack`.
         optimisation: steps and rates.
