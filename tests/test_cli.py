@@ -256,3 +256,33 @@ def test_archives_and_verification(tmp_path: Path, model: Path) -> None:
     refused(ssldm(*asked, "--baselines", "", "--every", 2, "--size", 512), "windows")
     refused(ssldm(*asked, "--baselines", "", "--forecast", f"theirs={tmp_path}/*.none"), "theirs", "*.none")
     refused(ssldm(*asked, "--baselines", "", "--sampler", "magic"), "magic")
+
+
+def test_a_command_that_is_told_to_end_leaves_nothing_half_written(
+    tmp_path: Path, frames: list[Path]
+) -> None:
+    out = tmp_path / "out" / "n.nc"
+    command = [
+        *COMMAND,
+        "nowcast",
+        *map(str, frames),
+        "--members",
+        "4000",
+        "--device",
+        "cpu",
+        "--out",
+        str(out),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 120.0
+        while not (out.parent.is_dir() and list(out.parent.iterdir())):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.terminate()
+        process.communicate(timeout=60.0)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert not list(out.parent.iterdir())

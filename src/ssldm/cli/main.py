@@ -3,11 +3,13 @@
 import errno
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -17,7 +19,7 @@ from ssldm.errors import ConfigurationError, NoDataError, OutputError, SsldmErro
 _UsageError: Any = typer.BadParameter.__mro__[1]
 _COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "products", "plot", "model")
 _USAGE, _NO_DATA, _DAMAGED, _RESOURCES = 2, 3, 4, 5
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 # Packages that only some commands need, and the extra that brings each.
 _EXTRAS = dict.fromkeys(("diffusers", "lightning", "tensorboard"), "train")
 _EXTRAS |= dict.fromkeys(("jinja2", "pysteps", "skimage", "threadpoolctl"), "verify")
@@ -67,6 +69,8 @@ _detailed: list[bool] = []
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exits with 0, or with 2 and one line that says what was wrong."""
     _be_heard_in_one_line()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     _detailed.clear()
     try:
         status = _app()(args=arguments, prog_name="ssldm", standalone_mode=False)
@@ -79,9 +83,19 @@ def main(arguments: list[str] | None = None) -> None:
         status = 0
     except _UsageError as error:
         _fail(error.format_message(), _USAGE)
-    except (typer.Abort, KeyboardInterrupt):
-        sys.exit(_INTERRUPTED)
+    except (typer.Abort, KeyboardInterrupt) as stop:
+        # Typer makes an Abort of an interrupt.
+        told = isinstance(stop, _Terminated) or isinstance(stop.__cause__, _Terminated)
+        sys.exit(_TERMINATED if told else _INTERRUPTED)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+class _Terminated(KeyboardInterrupt):
+    """What a service manager's request to stop does: as an interrupt, it leaves nothing half-written."""
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
 
 
 def _status_of(error: BaseException) -> int:
