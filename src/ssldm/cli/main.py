@@ -83,14 +83,14 @@ def main(arguments: list[str] | None = None) -> None:
         status = 0
     except _UsageError as error:
         _fail(error.format_message(), _USAGE)
-    except (typer.Abort, KeyboardInterrupt) as stop:
-        # Typer makes an Abort of an interrupt.
-        told = isinstance(stop, _Terminated) or isinstance(stop.__cause__, _Terminated)
-        sys.exit(_TERMINATED if told else _INTERRUPTED)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except _Terminated:
+        sys.exit(_TERMINATED)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-class _Terminated(KeyboardInterrupt):
+class _Terminated(BaseException):
     """What a service manager's request to stop does: as an interrupt, it leaves nothing half-written."""
 
 
