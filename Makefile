@@ -4,6 +4,8 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 # Options of `make bench`, such as `--only stages`.
 BENCH ?=
+# Of the steps of each training of `make weights`.
+PERCENT ?= 100
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -30,7 +32,7 @@ format: $(INSTALLED_DEV)
 	$(BIN)/ruff check --fix .
 
 weights: $(INSTALLED_ALL)  ## Train the shipped weights from radar files; goes on where it was stopped.
-	PATH="$(CURDIR)/$(BIN):$$PATH" experiments/small.sh $(DATA) runs
+	PATH="$(CURDIR)/$(BIN):$$PATH" experiments/small.sh $(DATA) runs $(PERCENT)
 
 bench: $(INSTALLED_ALL)  ## What a forecast costs on this machine, beside STEPS: runs/bench/bench.md and bench.json.
 	$(BIN)/python experiments/bench.py --data $(DATA) $(BENCH)

@@ -145,3 +145,10 @@ def test_an_override_leaves_the_other_keys_of_its_section_as_they_are(key: str) 
             getattr(load_preset(name, given), training).optimisation for given in ([], [f"{key}=7"])
         )
         assert after == before.model_copy(update={"seed": 7})
+
+
+@pytest.mark.parametrize("training", ["autoencoder", "prior", "unet"])
+def test_the_script_of_the_shipped_weights_takes_the_steps_of_the_preset(training: str) -> None:
+    script = (Path(__file__).parents[1] / "experiments/small.sh").read_text()
+    steps = getattr(load_preset("small"), f"{training}_training").optimisation.steps
+    assert f'"$(steps {training} {steps})"' in script
