@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import ROOT
 from pyproj import Transformer
 from radar_files import change_attributes, write_knmi
 from test_cli import ssldm as command
@@ -17,6 +16,7 @@ from test_cli import ssldm as command
 import ssldm
 from ssldm.forecast.nowcaster import Nowcaster
 
+ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "notebooks" / "catchments.ipynb"
 TUTORIAL = "docs/tutorial.md"
 NOT_RUN = {
