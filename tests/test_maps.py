@@ -138,6 +138,11 @@ def test_the_command_draws_maps_and_fans(dutch: xr.Dataset, tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
     assert "90% quantile of rates" in (tmp_path / "map.svg").read_text()
     assert "51.5°N, 5.5°E" in (tmp_path / "fan.svg").read_text()
+    nowhere = dutch.drop_vars("crs").assign(precipitation_rate=dutch["precipitation_rate"].drop_attrs())
+    write_nowcast(nowhere.drop_vars("crs"), tmp_path / "nowhere.nc")
+    done = ssldm("plot", tmp_path / "nowhere.nc", "--out", tmp_path / "metres.svg", "--at", "5000,-4000000")
+    assert done.returncode == 0, done.stderr
+    assert "x 5000 m, y -4e+06 m" in (tmp_path / "metres.svg").read_text()
     out = ("plot", tmp_path / "n.nc", "--out", tmp_path / "no.png")
     refused(ssldm(*out, "--at", "51,5", "--product", "mean"), "--product or --at, found both")
     refused(ssldm(*out, "--at", "10,5"), "expected places within")

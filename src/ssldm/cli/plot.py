@@ -10,6 +10,7 @@ from ssldm.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,11 @@ def plot(
         ),
     ] = None,
     at: Annotated[
-        str | None, typer.Option(metavar="LAT,LON", help="Of one place instead: a fan of quantiles.")
+        str | None,
+        typer.Option(
+            metavar="LAT,LON",
+            help="Of one place instead: a fan of quantiles. X,Y in metres without a map projection.",
+        ),
     ] = None,
     threshold: Annotated[
         float, typer.Option(help="Rain rate in mm/h of a probability; with --period, amount in mm.")
@@ -66,10 +71,9 @@ def plot(
     if place is not None:
         from ssldm.fan_chart import plot_fan
 
-        lat, lon = place
-        there = opened.ssldm.at(lat=lat, lon=lon)
+        there, name = _at(opened, *place)
         seen = observed.sel(x=there["x"], y=there["y"], method="nearest") if observed is not None else None
-        plot_fan(there, out, observed=seen, name=_place(lat, lon))
+        plot_fan(there, out, observed=seen, name=name)
     elif product is not None:
         from ssldm.product_maps import MapChoice, plot_map
         from ssldm.radar.context import duration_of
@@ -88,8 +92,14 @@ def plot(
     typer.echo(str(out))
 
 
-def _place(lat: float, lon: float) -> str:
-    return f"{abs(lat):g}°{'N' if lat >= 0 else 'S'}, {abs(lon):g}°{'E' if lon >= 0 else 'W'}"
+def _at(forecast: "xr.Dataset", first: float, second: float) -> "tuple[xr.Dataset, str]":
+    """The forecast at a place, in degrees or else in metres, and what the place is called."""
+    from ssldm.radar.grid import GRID_MAPPING
+
+    if GRID_MAPPING not in forecast.coords:
+        return forecast.ssldm.at(x=first, y=second), f"x {first:g} m, y {second:g} m"
+    name = f"{abs(first):g}°{'N' if first >= 0 else 'S'}, {abs(second):g}°{'E' if second >= 0 else 'W'}"
+    return forecast.ssldm.at(lat=first, lon=second), name
 
 
 def _towns(path: Path) -> "pd.DataFrame":
