@@ -105,7 +105,7 @@ def _sums_of(frames: NDArray[Any], count: int) -> NDArray[np.float32]:
     size, done = 1, 0
     while True:
         if count & size:
-            total[done:] += power[: len(power) - done]
+            total[done:] += power[: max(len(power) - done, 0)]
             done += size
         if 2 * size > count:
             return total
