@@ -49,13 +49,13 @@ def test_amounts_of_periods_that_began_before_the_forecast() -> None:
 
 
 def test_of_a_period_longer_than_the_forecast_the_known_part_stands_for_it() -> None:
-    forecast = column([4.0, 8.0], [0.0, 2.0])
+    forecast = column([4.0, 8.0, 0.0], [0.0, 2.0, 1.0])
     for period, steps in (("90min", 6), ("180min", 12)):
         assert np.isnan(values(forecast.ssldm.accumulation(period))).all()
         amount = forecast.ssldm.accumulation(period, least_share=0.0)
         hours = steps / 4
-        np.testing.assert_allclose(values(amount), [[4.0 * hours, 6.0 * hours], [0.0, 1.0 * hours]])
-        np.testing.assert_allclose(values(amount["known_share"]), [1 / steps, 2 / steps])
+        np.testing.assert_allclose(values(amount), [[4.0 * hours, 6.0 * hours, 4.0 * hours], [0.0, hours, hours]])
+        np.testing.assert_allclose(values(amount["known_share"]), [1 / steps, 2 / steps, 3 / steps])
 
 
 def test_amounts_add_up(forecast: xr.Dataset) -> None:
