@@ -46,6 +46,11 @@ def drawable(forecast: xr.Dataset) -> xr.Dataset:
     return north_up(forecast.sortby("lead_time").assign({NAME: rate.transpose(*_DIMS).sortby("lead_time")}))
 
 
+def start_of(forecast: xr.Dataset) -> np.datetime64:
+    """The time of the last observation."""
+    return np.datetime64(forecast["forecast_reference_time"].values.item(), "ns")
+
+
 def north_up(data: Data) -> Data:
     """The same data with its first row in the north and its first column in the west.
 

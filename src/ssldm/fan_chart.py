@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from ssldm.atomic import replacing
+from ssldm.drawable import start_of
 from ssldm.errors import ObservationError, OutputError
 from ssldm.paths import as_path
 from ssldm.plotting import STILL, check_picture_output
@@ -48,7 +48,7 @@ def plot_fan(
         label = f"{100 * low:g} to {100 * high:g}%"
         fan.fill_between(time, of.quantile(low), of.quantile(high), color=colour, label=label, linewidth=0)
     fan.plot(time, of.quantile(0.5), color="#08519c", label="median")
-    start = np.datetime64(place["forecast_reference_time"].values.item(), "ns")
+    start = start_of(place)
     if observed is not None:
         first = int((observed["time"].values <= start).sum()) - _SHOWN_BEFORE
         seen = observed.isel(time=slice(max(first, 0), None)).sel(time=slice(None, time[-1]))

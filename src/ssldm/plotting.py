@@ -14,7 +14,7 @@ from ssldm.atomic import check_output, replacing
 from ssldm.basemap import Basemap
 from ssldm.checks import whole_number
 from ssldm.diffusion.sampling import MOST_MEMBERS
-from ssldm.drawable import covered, drawable
+from ssldm.drawable import covered, drawable, start_of
 from ssldm.errors import ConfigurationError, ObservationError, OutputError
 from ssldm.forecast.writable import check_outside_of_stores
 from ssldm.observed_beside import ObservedBeside
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FORMATS = (".gif", ".mp4", ".png", ".svg")
 STILL = (".png", ".svg")
+# Frames that were observed, before those of a forecast that moves.
+CONTEXT_FRAMES = 4
 # Of a figure in inches, so that colour bars and headings have room beside a single panel.
 _LEAST_WIDTH = 5.5
 # Of a heading, in letters of ten points.
@@ -107,6 +109,8 @@ def write_animation(
 ) -> None:
     """Write so many frames of a figure, turned to each by its number.
 
+    It is laid out once, as it is given, so that nothing moves but what is shown.
+
     Raises:
         ObservationError: the format needs ffmpeg, and there is none.
     """
@@ -115,6 +119,8 @@ def write_animation(
     kind = PillowWriter if path.suffix.lower() == ".gif" else FFMpegWriter
     if not kind.isAvailable():
         raise ObservationError(f"{path.suffix} needs ffmpeg, which was not found; .gif does not")
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
     writer = kind(fps=round(frames_per_second))
     with writer.saving(figure, str(path), dpi=80):
         for number in range(count):
@@ -155,10 +161,10 @@ class _Panels:
         self.rate = forecast[NAME].values
         self.mean = forecast.ssldm.mean().values
         self.probability = forecast.ssldm.exceedance_probability(threshold).values
-        self.start = np.datetime64(forecast["forecast_reference_time"].values.item(), "ns")
+        self.start = start_of(forecast)
         self.valid = forecast["valid_time"].values
         self.minutes = forecast["lead_time"].values / np.timedelta64(1, "m")
-        self.context = [] if self.observed is None else self.observed.until(self.start, 4)
+        self.context = [] if self.observed is None else self.observed.until(self.start, CONTEXT_FRAMES)
         self.threshold = threshold
         self.members = forecast["member"].values[:members]
         self.product = forecast.attrs.get("observations", "unknown product")
@@ -207,8 +213,6 @@ class _Panels:
         # Laid out once, with every panel filled, so that nothing moves but the rain.
         heading = self._finish(figure, max(headings, key=lambda text: text.count("\n")))
         self._fill(axes, self.fields(0))
-        figure.canvas.draw()
-        figure.set_layout_engine("none")
         shown = [self._observed(time) for time in self.context]
         shown += [self.fields(lead) for lead in range(len(self.valid))]
 

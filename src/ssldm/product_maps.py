@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ssldm.atomic import replacing
 from ssldm.checks import one_of
-from ssldm.drawable import covered, drawable
+from ssldm.drawable import covered, drawable, start_of
 from ssldm.errors import ArgumentError, ConfigurationError, OutputError
 from ssldm.observed_beside import ObservedBeside
 from ssldm.paths import as_path
-from ssldm.plotting import STILL, basemap_of, check_picture_output, write_animation
+from ssldm.plotting import CONTEXT_FRAMES, STILL, basemap_of, check_picture_output, write_animation
 from ssldm.radar.observations import NAME
 from ssldm.rain_maps import draw, panel_grid, probability_colours, rain_colours, save_still, stamp
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MapProduct = Literal["mean", "matched_mean", "member", "quantile", "probability"]
 PRODUCTS: tuple[MapProduct, ...] = get_args(MapProduct)
 _INCHES = 7.0
-_CONTEXT_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,6 @@ def plot_map(
     forecast = forecast.isel(shown)
     title, fields = choice.of(forecast)
     number = _number(forecast, lead_time)
-    start = np.datetime64(forecast["forecast_reference_time"].values.item(), "ns")
     canvas = _Map(forecast, choice, title, towns)
     suffix = path.suffix.lower()
     with replacing(path) as aside:
@@ -123,19 +121,14 @@ def plot_map(
             canvas.turn(fields[number], _heading(forecast, number))
             save_still(canvas.figure, aside, suffix)
             return
-        before = (
-            []
-            if observed is None or choice.product == "probability"
-            else observed.until(start, _CONTEXT_FRAMES)
-        )
         frames = []
-        for time in before:
-            field = observed.at(time)[1] if observed else None
-            if field is not None:
-                frames.append((field[shown["y"], shown["x"]], f"{stamp(time)} UTC · observed"))
+        if observed is not None and choice.product != "probability":
+            for time in observed.until(start_of(forecast), CONTEXT_FRAMES):
+                _, field = observed.at(time)
+                if field is not None:
+                    frames.append((field[shown["y"], shown["x"]], f"{stamp(time)} UTC · observed"))
         frames += [(field, _heading(forecast, lead)) for lead, field in enumerate(fields)]
         canvas.turn(*frames[-1])
-        canvas.settle()
         write_animation(
             canvas.figure, aside, len(frames), lambda frame: canvas.turn(*frames[frame]), frames_per_second
         )
@@ -177,16 +170,11 @@ class _Map:
         self.axis.set_title(title, fontsize=11)
         self.heading.set_text(heading)
 
-    def settle(self) -> None:
-        """Let nothing move but what is shown."""
-        self.figure.canvas.draw()
-        self.figure.set_layout_engine("none")
-
 
 def _heading(forecast: xr.Dataset, lead: int) -> str:
     minutes = forecast["lead_time"].values[lead] / np.timedelta64(1, "m")
-    start = np.datetime64(forecast["forecast_reference_time"].values.item(), "ns")
-    return f"{stamp(forecast['valid_time'].values[lead])} UTC · +{minutes:g} min from {stamp(start)}"
+    valid = stamp(forecast["valid_time"].values[lead])
+    return f"{valid} UTC · +{minutes:g} min from {stamp(start_of(forecast))}"
 
 
 def _number(forecast: xr.Dataset, lead_time: np.timedelta64 | None) -> int:

@@ -35,6 +35,10 @@ class ProductsConfig(Config):
     least_covered: Share = 1.0
     format: Format = "nc"
 
+    def frames(self, step_minutes: float) -> int:
+        """Frames of the longest period."""
+        return int(self.longest / pd.Timedelta(minutes=step_minutes))
+
     @property
     def longest(self) -> pd.Timedelta:
         """The longest period: so far back observations are looked at.

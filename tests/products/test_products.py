@@ -54,7 +54,7 @@ def test_of_a_period_longer_than_the_forecast_the_known_part_stands_for_it() -> 
         assert np.isnan(values(forecast.ssldm.accumulation(period))).all()
         amount = forecast.ssldm.accumulation(period, least_share=0.0)
         hours = steps / 4
-        np.testing.assert_allclose(values(amount), [[4.0 * hours, 6.0 * hours, 4.0 * hours], [0.0, hours, hours]])
+        np.testing.assert_allclose(values(amount), hours * np.array([[4.0, 6.0, 4.0], [0.0, 1.0, 1.0]]))
         np.testing.assert_allclose(values(amount["known_share"]), [1 / steps, 2 / steps, 3 / steps])
 
 

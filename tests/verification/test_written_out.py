@@ -82,6 +82,13 @@ class Loops:
             values.append(sum(abs(x - y) for x in xs) / self.count - 0.5 * pairs / norm)
         return sum(values) / len(values)
 
+    def all_crps(self, side: int) -> dict[str, float]:
+        return {
+            "crps": self.crps(side, "mean", fair=False),
+            "crps_fair": self.crps(side, "mean", fair=True),
+            "crps_max": self.crps(side, "max", fair=False),
+        }
+
     def over_two_frames(self) -> "Loops | None":
         """Means of each frame and the one before; None of a single frame."""
         if self.shape[0] < 2:
@@ -443,12 +450,7 @@ def test_contingency(both: tuple[xr.Dataset, Loops]) -> None:
 def test_crps(both: tuple[xr.Dataset, Loops]) -> None:
     found, loops = both
     for side in (1, 4) if loops.shape[1] >= 4 else (1,):
-        expected = {
-            "crps": loops.crps(side, "mean", fair=False),
-            "crps_fair": loops.crps(side, "mean", fair=True),
-            "crps_max": loops.crps(side, "max", fair=False),
-        }
-        assert_scores(found, expected, pool=side)
+        assert_scores(found, loops.all_crps(side), pool=side)
 
 
 def test_crps_of_rain_above_thresholds(both: tuple[xr.Dataset, Loops]) -> None:
@@ -465,11 +467,7 @@ def test_crps_of_amounts(both: tuple[xr.Dataset, Loops]) -> None:
         assert np.isnan(found["crps_amount"]).all()
         return
     for side in (1, 4):
-        expected = {
-            "crps_amount": means.crps(side, "mean", fair=False),
-            "crps_fair_amount": means.crps(side, "mean", fair=True),
-            "crps_max_amount": means.crps(side, "max", fair=False),
-        }
+        expected = {f"{name}_amount": value for name, value in means.all_crps(side).items()}
         assert_scores(found, expected, pool=side)
 
 

@@ -72,13 +72,10 @@ def nowcast(
 ) -> None:
     """Forecast from the newest radar frames."""
     check_sampler(sampler)
-    import pandas as pd
-
     from ssldm.checks import whole_number
     from ssldm.diffusion.sampling import MOST_MEMBERS, MOST_SEED
     from ssldm.forecast.dataset import write_nowcast
     from ssldm.forecast.nowcaster import SHIPPED, Nowcaster, lead_time_of
-    from ssldm.product_files import write_without_members
     from ssldm.radar.context import LOOKED_AT, duration_of
 
     asked = _asked(products, output_step, out, sources)
@@ -105,7 +102,7 @@ def nowcast(
     config = read_model_config(folder)
     frames = config.context_frames
     least = LOOKED_AT * frames if tolerant else frames
-    before = int(asked.longest / pd.Timedelta(minutes=config.step_minutes)) if asked else 0
+    before = asked.frames(config.step_minutes) if asked else 0
     wanted = Wanted(max(least, before), until, skip_damaged=tolerant)
     observations = newest_isolated(sources, wanted, options, format)
     from ssldm.cli.progress import counting
@@ -130,6 +127,8 @@ def nowcast(
             write_nowcast(forecast, out)
             written = [out]
         else:
+            from ssldm.product_files import write_without_members
+
             written = write_without_members(forecast, observations, asked, out)
     start = forecast["forecast_reference_time"].values.astype("M8[m]")
     for path in written:

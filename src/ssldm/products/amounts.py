@@ -90,12 +90,12 @@ def _moving_sums(
     for member in np.ndindex(rate.shape[:1]):
         frames = np.moveaxis(rate[member], -1, 0)
         known = np.isfinite(frames)
-        total[:, *member] = _sums_of(np.where(known, frames, 0.0), count)[-leads:]
-        number[:, *member] = _sums_of(known, count)[-leads:]
+        total[:, *member] = sums_until(np.where(known, frames, 0.0), count)[-leads:]
+        number[:, *member] = sums_until(known, count)[-leads:]
     return np.moveaxis(total, 0, -1), np.moveaxis(number, 0, -1)
 
 
-def _sums_of(frames: NDArray[Any], count: int) -> NDArray[np.float32]:
+def sums_until(frames: NDArray[Any], count: int) -> NDArray[np.float32]:
     """Of the ``count`` frames ``(t, …)`` until each, of fewer where there are no more.
 
     Added up by ones, twos, fours and so on: of twelve frames four and eight.

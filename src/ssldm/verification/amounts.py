@@ -1,8 +1,8 @@
 """Cases of amounts: the rain of a period that ends at each lead time, as its mean rate."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ssldm.products.amounts import sums_until
 from ssldm.verification.case import Case
 
 
@@ -15,16 +15,7 @@ def over_periods(case: Case, frames: int) -> Case:
         case: frame by frame.
         frames: of a period, 12 for an hour of five-minute frames.
     """
-    leads = len(case.truth)
-    whole = _sums(case.valid.astype(np.float32), frames) > frames - 0.5
-    members = np.stack([_sums(member, frames) for member in case.members]) / frames
-    truth = _sums(case.truth, frames) / frames
-    whole[: min(frames - 1, leads)] = False
+    whole = sums_until(case.valid, frames) == frames
+    members = np.stack([sums_until(member, frames) for member in case.members]) / frames
+    truth = sums_until(case.truth, frames) / frames
     return Case.of(members, truth, whole, case.groups)
-
-
-def _sums(field: NDArray[np.float32], frames: int) -> NDArray[np.float64]:
-    """Of the frames until each ``(t, h, w)``, at most so many."""
-    running = np.cumsum(field, axis=0, dtype=np.float64)
-    running[frames:] -= running[:-frames].copy()
-    return running
