@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import BaseMetadata, Ge, Gt, Le, Lt, MinLen, MultipleOf
-from pydantic import Discriminator, Tag
+from pydantic import AfterValidator, Discriminator, Tag
 from pydantic.fields import FieldInfo
 
 from ssldm.config import Config
@@ -232,6 +232,10 @@ def _bounds(marks: Sequence[BaseMetadata]) -> str:
                 others.append(f"a multiple of {step}")
             case MinLen(min_length=1):
                 others.append("not empty")
+            case AfterValidator(func=check):
+                others.append(str(check.__doc__))
+            case _ if getattr(mark, "pattern", None):
+                others.append(f"`{mark.pattern}`".replace("|", "\\|"))
             case _:
                 raise TypeError(f"expected a bound that there are words for, found {mark!r}")
     return " and".join(limits) + ", ".join(others)

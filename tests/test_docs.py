@@ -21,6 +21,7 @@ NOTEBOOK = ROOT / "docs" / "notebooks" / "catchments.ipynb"
 TUTORIAL = "docs/tutorial.md"
 NOT_RUN = {
     "README.md": {
+        "ssldm serve --demo": "goes on until it is told to stop: tests/service/test_demo.py",
         "ssldm verify --data ARCHIVE.zarr --out report": "minutes, and takes pysteps",
         "ssldm archive build RADAR_FILES... archive.zarr": "RADAR_FILES... stands for other names",
         "ssldm train autoencoder --preset small --data archive.zarr --out runs/autoencoder": "hours",

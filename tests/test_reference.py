@@ -16,6 +16,7 @@ from ssldm.model.latent_diffusion import ModelConfig
 from ssldm.model.storm_model import StormConfig
 from ssldm.products.accessor import NowcastAccessor
 from ssldm.products_config import ProductsConfig
+from ssldm.service.config import ServiceConfig
 from ssldm.training.preset import Preset
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,7 @@ CONFIGURATIONS = {
     StormConfig: "model-with-a-prior",
     ModelConfig: "model-with-a-denoiser",
     ProductsConfig: "products",
+    ServiceConfig: "service",
 }
 
 

@@ -23,6 +23,7 @@ from typing import Protocol
 from ssldm.errors import OutputError
 from ssldm.paths import kind_of
 
+PARTIAL = ".partial-"
 _ATTEMPTS, _PAUSE_SECONDS = 50, 0.05
 
 
@@ -155,7 +156,7 @@ def _check_replaceable(old: Path, path: Path, replaceable: Callable[[Path], bool
 
 def _aside(target: Path, suffix: str) -> Path:
     # The suffix stays, as libraries choose a format by it.
-    return target.with_name(f".partial-{os.getpid()}-{token_hex(4)}{suffix}")
+    return target.with_name(f"{PARTIAL}{os.getpid()}-{token_hex(4)}{suffix}")
 
 
 def _file_to_replace(path: Path) -> Path:

@@ -66,11 +66,16 @@ class Basemap:
             return cls([], [], [], [], [], metres, shape)
         place = _Placer(grid)
         coast, border = (
-            [each for line in _lines()[kind] if line.near(place.bounds) for each in place.lines(line.points)]
+            [
+                each
+                for line in world_lines()[kind]
+                if line.near(place.bounds)
+                for each in place.lines(line.points)
+            ]
             for kind in ("coast", "border")
         )
         graticule, degrees = _graticule(place)
-        given = _towns() if towns is None else towns
+        given = world_towns() if towns is None else towns
         columns, rows = place.pixels(given["lon"].to_numpy(float), given["lat"].to_numpy(float))
         named = list(zip(given["name"].astype(str), columns, rows, strict=True))
         shown = [each for each in named if place.inside(*each[1:])]
@@ -120,11 +125,14 @@ class Basemap:
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
+    """Longitudes and latitudes ``(n, 2)``, and the least and greatest of them."""
+
     points: NDArray[np.float64]
     box: tuple[float, float, float, float]
 
     def near(self, bounds: tuple[float, float, float, float]) -> bool:
+        """Whether it may have a part within west, south, east and north."""
         west, south, east, north = bounds
         return self.box[0] <= east and self.box[2] >= west and self.box[1] <= north and self.box[3] >= south
 
@@ -217,8 +225,8 @@ def _haloed(text: Any) -> None:
 
 
 @lru_cache(maxsize=1)
-def _lines() -> dict[str, list[_Line]]:
-    """Coasts and borders of the world in degrees."""
+def world_lines() -> dict[str, list[Line]]:
+    """Coasts and borders of the world in degrees, as ``coast`` and ``border``."""
     with np.load(str(files("ssldm") / "map_data" / "lines.npz")) as stored:
         step = float(stored["step"])
         found = {}
@@ -226,10 +234,11 @@ def _lines() -> dict[str, list[_Line]]:
             ends = np.cumsum(stored[f"{kind}_points"])[:-1]
             parts = np.split(stored[f"{kind}_steps"], ends)
             lines = [step * np.cumsum(part, axis=0) for part in parts if len(part) > 1]
-            found[kind] = [_Line(line, (*line.min(axis=0), *line.max(axis=0))) for line in lines]
+            found[kind] = [Line(line, (*line.min(axis=0), *line.max(axis=0))) for line in lines]
     return found
 
 
 @lru_cache(maxsize=1)
-def _towns() -> pd.DataFrame:
+def world_towns() -> pd.DataFrame:
+    """Towns with columns name, lat and lon, the most important first."""
     return pd.read_csv(str(files("ssldm") / "map_data" / "towns.csv"))

@@ -19,6 +19,8 @@ from ssldm.product_tables import read_points, write_table
 from ssldm.products import accessor  # noqa: F401  # forecast.ssldm
 from ssldm.products.grid import PixelGrid
 from ssldm.products.nowcast import fields_of
+from ssldm.products.probability import amount_probability
+from ssldm.products.summary import quantile
 from ssldm.products_config import Format, ProductsConfig
 
 # Of the members' rates that are in memory at once: rows of all members and lead times.
@@ -77,12 +79,13 @@ def write_without_members(
         return write_asked(stored, asked, folder, observations)
 
 
-def products_of(forecast: xr.Dataset, asked: ProductsConfig) -> xr.Dataset:
+def products_of(forecast: xr.Dataset, asked: ProductsConfig, *, matched: bool = True) -> xr.Dataset:
     """Products of a nowcast of pixels, points or areas, lazily where it is.
 
     Args:
         forecast: a nowcast; of one with observations joined in front, products of its lead times above 0.
         asked: which.
+        matched: whether with the probability-matched mean.
 
     Returns:
         ``mean_rate``, of pixels ``matched_mean_rate``, ``rate_quantile (quantile, …)`` and
@@ -95,7 +98,7 @@ def products_of(forecast: xr.Dataset, asked: ProductsConfig) -> xr.Dataset:
     ahead = forecast["lead_time"] > np.timedelta64(0, "ns")
     of = forecast.isel(lead_time=ahead.values).ssldm
     found = {"mean_rate": of.mean()}
-    if {"y", "x"} <= set(found["mean_rate"].dims):
+    if matched and {"y", "x"} <= set(found["mean_rate"].dims):
         found["matched_mean_rate"] = of.probability_matched_mean()
     quantiles, thresholds = list(asked.quantiles), list(asked.thresholds)
     if quantiles:
@@ -103,11 +106,11 @@ def products_of(forecast: xr.Dataset, asked: ProductsConfig) -> xr.Dataset:
     if thresholds:
         found["rate_probability"] = _stacked(thresholds, of.exceedance_probability)
     for period in asked.periods:
-        amounts = partial(forecast.ssldm.exceedance_probability, period=period)
+        amounts = forecast.ssldm.accumulation(period)
         if quantiles:
-            found[f"amount_quantile_{period}"] = forecast.ssldm.quantile(quantiles, period=period)
+            found[f"amount_quantile_{period}"] = quantile(amounts, quantiles)
         if thresholds:
-            found[f"amount_probability_{period}"] = _stacked(thresholds, amounts)
+            found[f"amount_probability_{period}"] = _stacked(thresholds, partial(amount_probability, amounts))
     leads = found["mean_rate"]["lead_time"]
     alike = {
         name: part.drop_vars("known_share", errors="ignore").sel(lead_time=leads)
@@ -144,7 +147,7 @@ def write_products(products: xr.Dataset, folder: Path, form: Format) -> list[Pat
         OutputError, OSError: what is there is not to be replaced, or cannot be written.
     """
     if form == "cog":
-        return [_write_geotiff(name, part, products, folder) for name, part in _maps(products)]
+        return [write_geotiff(name, part, products, folder) for name, part in _maps(products)]
     maps = [str(name) for name, part in products.data_vars.items() if "x" in part.dims]
     whole = placed(products, maps)
     for name in {"quantile", "threshold"} & set(whole.coords):
@@ -196,7 +199,22 @@ def _maps(products: xr.Dataset) -> Iterator[tuple[str, xr.DataArray]]:
             yield str(name), field if field.ndim == 3 else field.expand_dims("band")
 
 
-def _write_geotiff(name: str, field: xr.DataArray, products: xr.Dataset, folder: Path) -> Path:
+def write_geotiff(name: str, field: xr.DataArray, products: xr.Dataset, folder: Path) -> Path:
+    """Write a product of one lead time as a cloud-optimised GeoTIFF, in a folder of its name.
+
+    Args:
+        name: of the product.
+        field: ``(band, y, x)`` with its ``valid_time``.
+        products: what it is of; gives the reference time and the source.
+        folder: to write to.
+
+    Returns:
+        The file.
+
+    Raises:
+        ObservationError: products without georeference.
+        OSError: it cannot be written.
+    """
     import rasterio
     from rasterio.transform import Affine
 

@@ -17,11 +17,12 @@ from ssldm.errors import ConfigurationError, NoDataError, OutputError, SsldmErro
 
 # Typer brings its own click in some versions: the base of all errors in the arguments, wherever it lives.
 _UsageError: Any = typer.BadParameter.__mro__[1]
-_COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "products", "plot", "model")
+_COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "products", "plot", "model", "serve")
 _USAGE, _NO_DATA, _DAMAGED, _RESOURCES = 2, 3, 4, 5
 _INTERRUPTED, _TERMINATED = 130, 143
 # Packages that only some commands need, and the extra that brings each.
 _EXTRAS = dict.fromkeys(("diffusers", "lightning", "tensorboard"), "train")
+_EXTRAS |= dict.fromkeys(("fastapi", "prometheus_client", "uvicorn"), "serve")
 _EXTRAS |= dict.fromkeys(("jinja2", "pysteps", "skimage", "threadpoolctl"), "verify")
 _SHORT_OF = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO}
 

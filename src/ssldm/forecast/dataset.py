@@ -23,6 +23,7 @@ from ssldm.paths import as_path, check_no_source, check_regular_file
 from ssldm.products.nowcast import members_of
 from ssldm.radar.grid import GRID_MAPPING
 from ssldm.radar.observations import ATTRIBUTES, NAME
+from ssldm.radar.sources import Source
 
 NETCDF = (".nc", ".nc4")
 ZARR = ".zarr"
@@ -205,12 +206,22 @@ def write_nowcast(dataset: xr.Dataset, path: Path | str) -> None:
         raise OutputError(f"{path}: expected what {path.suffix} can hold ({_first_line(error)})") from error
 
 
-def open_nowcast(path: Path | str) -> xr.Dataset:
-    """A forecast that `write_nowcast` wrote, lazily; or one of others, see `ssldm.forecast.foreign`.
+def open_nowcast(path: Source) -> xr.Dataset:
+    """A forecast that `write_nowcast` wrote, lazily; or one of others.
+
+    These are CF NetCDF (`ssldm.forecast.foreign`) and RADOLAN composites RV of the German weather service
+    (`ssldm.forecast.radolan_forecast`).
+
+    Args:
+        path: of a file or store; of RADOLAN also a tar archive, a folder, a pattern, or a list of files.
 
     Raises:
         ObservationError: no such file, or something else.
     """
+    from ssldm.forecast.radolan_forecast import names_composites, open_composites
+
+    if names_composites(path):
+        return open_composites(path)
     path = as_path(path, ObservationError)
     files = path.rglob("*") if path.is_dir() else [path]
     for file in files:

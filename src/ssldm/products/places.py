@@ -94,11 +94,12 @@ def over(
     grid, rate = PixelGrid.of(forecast), fields_of(forecast)
     areas = areas_of(polygons, grid, crs=crs, names=names)
     weights = area_weights(grid, [area.shape for area in areas])
+    used = np.unique(weights.indices)
     sizes = np.array([area.shape.area for area in areas])
     if rate.chunks:
         rate = rate.chunk({"y": -1, "x": -1})
     total, covered = xr.apply_ufunc(
-        lambda block: _sums(block, weights),
+        lambda block: _sums(block, weights[:, used], used),
         rate,
         input_core_dims=[["y", "x"]],
         output_core_dims=[["area"], ["area"]],
@@ -162,18 +163,22 @@ def _inside(
 
 
 def _sums(
-    rate: NDArray[np.floating], weights: scipy.sparse.csr_array
+    rate: NDArray[np.floating], weights: scipy.sparse.csr_array, used: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rain times square metres, and the square metres that are known, ``(…, area)``."""
-    used = np.unique(weights.indices)
-    of_used = weights[:, used]
+    """Rain times square metres, and the square metres that are known, ``(…, area)``.
+
+    Args:
+        rate: ``(…, y, x)``.
+        weights: square metres ``(area, pixel)`` of the pixels that are used.
+        used: numbers of these, row by row.
+    """
     total, covered = (np.empty((*rate.shape[:-2], weights.shape[0])) for _ in range(2))
     # One member after the other, and of it what lies in any area.
     for member in np.ndindex(rate.shape[:1]):
         inside = rate[member].reshape(*rate.shape[1:-2], -1)[..., used].astype(np.float64)
         known = np.isfinite(inside)
-        total[member] = np.where(known, inside, 0.0) @ of_used.T
-        covered[member] = known @ of_used.T
+        total[member] = np.where(known, inside, 0.0) @ weights.T
+        covered[member] = known @ weights.T
     return total, covered
 
 

@@ -44,21 +44,44 @@ def exceedance_probability(
     if within not in (MEAN, ANYWHERE):
         raise ConfigurationError(f"expected within={MEAN!r} or {ANYWHERE!r}, found {within!r:.80}")
     if period is None:
-        least, values, unit = check_threshold(threshold), members_of(forecast), "mm/h"
+        least, values = check_threshold(threshold), members_of(forecast)
         of = f"a rain rate of at least {least:g} mm/h"
     else:
-        least, unit = check_threshold(threshold, "mm"), "mm"
+        least = check_threshold(threshold, "mm")
         values = accumulation(forecast, period, observations=observations, least_share=least_share)
-        of = f"at least {least:g} {unit} of {values.attrs['long_name']}"
+        of = f"at least {least:g} mm of {values.attrs['long_name']}"
     if neighbourhood is None:
-        known = values.notnull().all("member")
-        probability = ((values >= least).sum("member") / np.float32(values.sizes["member"])).where(known)
-        probability = probability.astype(np.float32)
-    else:
-        fields_of(forecast)
-        exceeds = (values >= least).where(values.notnull())
-        probability = _around(exceeds, _disc(values, neighbourhood), within)
-        of += f", {'anywhere' if within == ANYWHERE else 'on average'} within {neighbourhood:g} m"
+        return _described(_share(values, least), values, of)
+    fields_of(forecast)
+    exceeds = (values >= least).where(values.notnull())
+    probability = _around(exceeds, _disc(values, neighbourhood), within)
+    of += f", {'anywhere' if within == ANYWHERE else 'on average'} within {neighbourhood:g} m"
+    return _described(probability, values, of)
+
+
+def amount_probability(amounts: xr.DataArray, threshold: float) -> xr.DataArray:
+    """As `exceedance_probability` with a period, of amounts that are there already.
+
+    Args:
+        amounts: of `ssldm.products.amounts.accumulation`.
+        threshold: in mm.
+
+    Raises:
+        ConfigurationError: a threshold that is no finite number above 0.
+    """
+    least = check_threshold(threshold, "mm")
+    return _described(
+        _share(amounts, least), amounts, f"at least {least:g} mm of {amounts.attrs['long_name']}"
+    )
+
+
+def _share(values: xr.DataArray, least: float) -> xr.DataArray:
+    known = values.notnull().all("member")
+    share = ((values >= least).sum("member") / np.float32(values.sizes["member"])).where(known)
+    return share.astype(np.float32)
+
+
+def _described(probability: xr.DataArray, values: xr.DataArray, of: str) -> xr.DataArray:
     return described(
         probability.rename("exceedance_probability"), values, units="1", long_name=f"probability of {of}"
     )

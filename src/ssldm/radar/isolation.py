@@ -60,7 +60,7 @@ def open_isolated(source: Source) -> xr.DataArray:
     try:
         return in_a_process(partial(_opened, source))
     except BrokenProcessPool as error:
-        raise _crash(source) from error
+        raise crash_of(source) from error
 
 
 def newest_isolated(
@@ -78,18 +78,19 @@ def newest_isolated(
         return in_a_process(partial(read_newest, source, wanted, options, format))
     except BrokenProcessPool as error:
         if not wanted.skip_damaged:
-            raise _crash(source) from error
+            raise crash_of(source) from error
 
     def alone(item: Item) -> list[xr.DataArray]:
         try:
-            return in_a_process(partial(_pieces, item, options, format))
+            return in_a_process(partial(pieces_of, item, options, format))
         except BrokenProcessPool as error:
-            raise _crash(item.url) from error
+            raise crash_of(item.url) from error
 
     return read_newest(source, wanted, options, format, read=alone)
 
 
-def _crash(source: Source) -> ObservationError:
+def crash_of(source: Source) -> ObservationError:
+    """What to raise of files that crash their reader."""
     named = source if isinstance(source, str | os.PathLike) else ", ".join(map(str, source))
     return ObservationError(f"{named}: damaged, its reader crashed or never ended")
 
@@ -98,5 +99,6 @@ def _opened(source: Source) -> xr.DataArray:
     return open_radar(source).load()
 
 
-def _pieces(item: Item, options: ReadOptions | None, name: str | None) -> list[xr.DataArray]:
+def pieces_of(item: Item, options: ReadOptions | None, name: str | None) -> list[xr.DataArray]:
+    """All that `read_item` reads of a file, in memory."""
     return [loaded(piece, item) for piece in read_item(item, options, name)]

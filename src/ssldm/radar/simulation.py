@@ -1,6 +1,7 @@
 """A simulated storm: a stochastic rain field that is advected, grows and decays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
 
 import numpy as np
 import xarray as xr
@@ -49,10 +50,6 @@ def simulate(
 ) -> xr.DataArray:
     """A simulated storm as observations ``(time, y, x)`` in mm/h; its ``product`` says that it is simulated.
 
-    A Gaussian field z(k, t) lives in Fourier space: advection multiplies it by exp(-i k·u), growth and
-    decay of each wavelength follow a first-order autoregression, and the rain rate is a power of what
-    exceeds a threshold that rises and falls.
-
     Args:
         frames: number of frames.
         shape: rows and columns.
@@ -71,9 +68,41 @@ def simulate(
     seed = whole_number("seed", seed, 0, 2**63 - 1)
     pixel_size = positive("pixel_size", pixel_size)
     seconds = whole_number("seconds a step", round(60 * positive("step_minutes", step_minutes)), 1, 86_400)
-    rng = np.random.default_rng(seed)
     # A margin keeps the periodic domain's far side from re-entering the picture.
     margin = int(np.ceil(frames * max(map(abs, config.wind)))) + 16
+    rates = list(islice(endless_storm(shape, np.random.default_rng(seed), config, margin), frames))
+    start = np.datetime64("2000-01-01T00:00", "ns")
+    step = np.timedelta64(seconds, "s")
+    grid = Grid.from_edges(
+        shape, west=0.0, east=shape[1] * pixel_size, south=0.0, north=shape[0] * pixel_size, crs=None
+    )
+    return observations(
+        np.stack(rates),
+        [start + t * step for t in range(frames)],
+        grid,
+        {"product": "simulated storm", "institution": "ssldm", "license": "none needed", "seed": seed},
+    )
+
+
+def endless_storm(
+    shape: tuple[int, int],
+    rng: np.random.Generator,
+    config: StormConfig | None = None,
+    margin: int = 256,
+) -> Iterator[NDArray[np.float64]]:
+    """Frames ``(y, x)`` of a simulated storm in mm/h, one a time step, without end.
+
+    A Gaussian field z(k, t) lives in Fourier space: advection multiplies it by exp(-i k·u), growth and
+    decay of each wavelength follow a first-order autoregression, and the rain rate is a power of what
+    exceeds a threshold that rises and falls.
+
+    Args:
+        shape: rows and columns.
+        rng: of its noise.
+        config: its character.
+        margin: pixels beyond the picture, after which the domain is periodic.
+    """
+    config = config or StormConfig()
     height, width = shape[0] + margin, shape[1] + margin
     ky, kx = np.meshgrid(np.fft.fftfreq(height), np.fft.rfftfreq(width), indexing="ij")
     k = np.maximum(np.hypot(kx, ky), 1.0 / config.outer_scale)
@@ -87,25 +116,14 @@ def simulate(
 
     spectrum = innovation()
     phase = rng.uniform(0.0, 2.0 * np.pi)
-    rates = []
-    for t in range(frames):
+    mean = deviation = None
+    for t in count():
         field = np.fft.irfft2(spectrum, s=(height, width))[: shape[0], : shape[1]]
-        if t == 0:
+        if mean is None or deviation is None:
             mean, deviation = field.mean(), field.std()
         swell = 0.25 * np.sin(2.0 * np.pi * t / config.growth_period + phase)
-        rates.append(_rain_rate((field - mean) / deviation + swell, config))
+        yield _rain_rate((field - mean) / deviation + swell, config)
         spectrum = drift * (memory * spectrum + np.sqrt(1.0 - memory**2) * innovation())
-    start = np.datetime64("2000-01-01T00:00", "ns")
-    step = np.timedelta64(seconds, "s")
-    grid = Grid.from_edges(
-        shape, west=0.0, east=shape[1] * pixel_size, south=0.0, north=shape[0] * pixel_size, crs=None
-    )
-    return observations(
-        np.stack(rates),
-        [start + t * step for t in range(frames)],
-        grid,
-        {"product": "simulated storm", "institution": "ssldm", "license": "none needed", "seed": seed},
-    )
 
 
 def _rain_rate(field: NDArray[np.float64], config: StormConfig) -> NDArray[np.float64]:

@@ -24,6 +24,11 @@ def begin_worker() -> None:
 
     dask.config.set(scheduler="synchronous")
     _armed.set()
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the one that began it has ended, however that was."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -16,6 +16,8 @@ from ssldm.model.precision import has_fast_bfloat16
 from ssldm.training.optimisation_config import OptimisationConfig
 
 CHECKPOINT = "last.ckpt"
+# Steps between looks at the loss.
+_LOOKED_AT = 20
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -76,6 +78,26 @@ class TimeLeft(lightning.Callback):
             pace = (now - self._first[1]) / (step - self._first[0])
             left = pace * (trainer.max_steps - step) / 60.0
             pl_module.log("minutes_left", left, prog_bar=True, logger=False)
+
+
+class StopWhereUndefined(lightning.Callback):
+    """Ends a training whose loss is no number any more, before a checkpoint is made of it."""
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,  # noqa: ARG002
+        outputs: Any,
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        """Look now and then, as an accelerator has to be waited for."""
+        last = batch_idx + 1 == trainer.num_training_batches
+        if (last or trainer.global_step % _LOOKED_AT == 0) and not bool(outputs["loss"].isfinite()):
+            raise ModelError(
+                f"the loss is no number at step {trainer.global_step}: begin again with a smaller "
+                "learning_rate, or with precision=32-true"
+            )
 
 
 def check_run(out: Path, *, resume: bool) -> None:
@@ -163,6 +185,7 @@ def fit(
             ),
             lightning_callbacks.RichProgressBar(),
             TimeLeft(),
+            StopWhereUndefined(),
             *extra_callbacks,
         ],
         enable_model_summary=False,

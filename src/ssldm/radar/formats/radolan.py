@@ -1,8 +1,9 @@
 """DWD RADOLAN composites: RX and WX (reflectivity), RY and YW (5 minutes), RW (1 hour), binary."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -31,8 +32,6 @@ def recognise(_: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     """One frame, northern row first; what no radar covers and clutter are unobserved."""
-    from wradlib.georef.projection import create_crs
-    from wradlib.georef.rect import get_radolan_coordinates
     from wradlib.io.radolan import read_radolan_composite
 
     _, header = read_radolan_composite(str(path), loaddata=False)
@@ -41,12 +40,12 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
     if name in _FORECASTS or ahead > 0:
         raise ObservationError(
             f"expected observations, found a forecast (RADOLAN {name}, {ahead} minutes ahead); "
-            f"of DWD's products {', '.join(_REFLECTIVITY + _ACCUMULATION)} are read"
+            f"of DWD's products {', '.join(_REFLECTIVITY + _ACCUMULATION)} are read; open_nowcast opens RV"
         )
     if name not in _REFLECTIVITY + _ACCUMULATION:
         known = ", ".join(_REFLECTIVITY + _ACCUMULATION)
         raise ObservationError(f"expected one of the RADOLAN products {known}, found {name}")
-    shape = check_frame((header["nrow"], header["ncol"]))
+    check_frame((header["nrow"], header["ncol"]))
     values, header = read_radolan_composite(str(path), missing=_UNOBSERVED)
     unobserved = values == _UNOBSERVED
     if "cluttermask" in header:
@@ -66,21 +65,29 @@ def read(path: Path, options: ReadOptions) -> Iterator[xr.DataArray]:
             )
         rate = rate_of_accumulation(values, minutes)
         extra = {"accumulation_minutes": minutes}
-    on_ellipsoid = header.get("formatversion", 0) >= _FIRST_VERSION_ON_ELLIPSOID
-    if on_ellipsoid:
-        x, y = get_radolan_coordinates(*shape, crs=create_crs("dwd-radolan-wgs84"), mode="center")
-    else:
-        x, y = (kilometres * 1000.0 for kilometres in get_radolan_coordinates(*shape, mode="center"))
-    grid = Grid(
-        x=x,
-        y=y[::-1],
-        crs="+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +x_0=0 +y_0=0 "
-        f"{'+ellps=WGS84' if on_ellipsoid else '+R=6370040'} +units=m +no_defs",
-    )
     product = Product(f"DWD RADOLAN {name}", "Deutscher Wetterdienst", "CC-BY-4.0", "DE-DWD-rainfall_rate")
     yield observations(
         np.maximum(rate[::-1], 0.0)[None],
         [np.datetime64(header["datetime"], "ns")],
-        grid,
+        grid_of(header),
         product.attributes(relation, **extra),
+    )
+
+
+def grid_of(header: Mapping[str, Any]) -> Grid:
+    """The grid of a composite, northern row first, by what wradlib reads of its header."""
+    from wradlib.georef.projection import create_crs
+    from wradlib.georef.rect import get_radolan_coordinates
+
+    on_ellipsoid = header.get("formatversion", 0) >= _FIRST_VERSION_ON_ELLIPSOID
+    shape = header["nrow"], header["ncol"]
+    if on_ellipsoid:
+        x, y = get_radolan_coordinates(*shape, crs=create_crs("dwd-radolan-wgs84"), mode="center")
+    else:
+        x, y = (kilometres * 1000.0 for kilometres in get_radolan_coordinates(*shape, mode="center"))
+    return Grid(
+        x=x,
+        y=y[::-1],
+        crs="+proj=stere +lat_0=90 +lat_ts=60 +lon_0=10 +x_0=0 +y_0=0 "
+        f"{'+ellps=WGS84' if on_ellipsoid else '+R=6370040'} +units=m +no_defs",
     )

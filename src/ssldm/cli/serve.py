@@ -1,0 +1,91 @@
+"""`ssldm serve`: a live service with a map."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ssldm.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ssldm.service.config import ServiceConfig
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(serve)
+
+
+def serve(
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A service in YAML: domains, store, alarms, limits.")
+    ] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE", help="Radar files of one product: folder, pattern, URL. May be repeated."
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Shipped name, folder or hub identifier of weights.")] = "small",
+    members: Annotated[int, typer.Option(min=4, max=200, help="Ensemble size.")] = 20,
+    store: Annotated[str, typer.Option(help="Folder or URL to keep frames and forecasts in.")] = "store",
+    budget: Annotated[
+        str,
+        typer.Option(help="Time from a frame's arrival to its forecast; what takes longer is made smaller."),
+    ] = "120s",
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Play files of the past from this time (UTC) on, as if they came now."
+        ),
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.01, help="Of a replay: hours of the past in an hour.")] = 60.0,
+    demo: Annotated[bool, typer.Option("--demo", help="Serve a simulated storm; needs no files.")] = False,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Forecast every new frame, and answer with a map, an API and alarms."""
+    from ssldm.checks import one_of
+    from ssldm.service.config import read_service_config, service_config
+    from ssldm.service.run import serve as run
+
+    one_of("log level", log_level, ("debug", "info", "warning", "error"))
+    if sum((config is not None, bool(watch), demo)) != 1:
+        raise ConfigurationError("expected one of --config, --watch and --demo")
+    typer.echo(f"The map: http://{host}:{port}/")
+    if demo:
+        _demo(members, host, port, log_level)
+        return
+    if config is not None:
+        run(read_service_config(config), host, port, level=log_level)
+        return
+    domain = {"name": "radar", "watch": tuple(watch or ()), "model": model, "members": members}
+    played = {} if replay is None else {"replay": {"start": replay, "speed": speed}}
+    run(
+        service_config({"domains": (domain,), "store": store, "budget": budget, **played}),
+        host,
+        port,
+        level=log_level,
+    )
+
+
+def _demo(members: int, host: str, port: int, level: str) -> None:
+    import threading
+    from tempfile import TemporaryDirectory
+
+    from ssldm.service.demo import demo_config, feed
+    from ssldm.service.run import clock_of
+    from ssldm.service.run import serve as run
+    from ssldm.service.store import Store
+
+    with TemporaryDirectory(prefix="ssldm-demo-") as folder:
+        config: ServiceConfig = demo_config(Path(folder), members)
+        clock = clock_of(Store(config.store), config)
+        stop = threading.Event()
+        feeding = threading.Thread(target=feed, args=(config, clock, stop), daemon=True)
+        feeding.start()
+        try:
+            run(config, host, port, level=level)
+        finally:
+            stop.set()
+            feeding.join(timeout=5.0)

@@ -1,0 +1,158 @@
+"""How the last hours' forecasts did: sums a frame, added up to scores when they are asked for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ssldm.radar.observations import NAME
+from ssldm.service.store import Record, Store
+from ssldm.service.times import stamp_of, time_of
+from ssldm.verification.crps import crps_ensemble
+
+KIND = "skill"
+# Every so many-th pixel of a row and of a column is scored.
+SAMPLED = 4
+# Classes of forecast probability: the n-th holds those nearest to n of so many.
+CLASSES = 10
+_RESAMPLES, _LEVEL = 500, 0.9
+
+
+def score_frame(store: Store, domain: str, frame: xr.DataArray, thresholds: Sequence[float]) -> Record:
+    """Sums over every `SAMPLED`-th pixel of a frame, of each forecast for its time.
+
+    Args:
+        store: with the forecasts.
+        domain: whose.
+        frame: ``(y, x)`` in mm/h, with its time.
+        thresholds: of reliability, in mm/h.
+
+    Returns:
+        ``leads``: by lead time ``crps`` and ``error`` (of the extrapolation) in mm/h, summed over ``pixels``.
+        ``reliability``: by threshold and class of probability ``forecast`` (sum), ``observed`` and ``count``.
+    """
+    time = frame["time"].values
+    observed = frame.values[::SAMPLED, ::SAMPLED]
+    leads = []
+    sums = np.zeros((len(thresholds), CLASSES + 1, 3))
+    for cycle in store.cycles(domain):
+        start = time_of(cycle["cycle"])
+        if start is None or not cycle["lead_minutes"]:
+            continue
+        minutes = float((time - start) / np.timedelta64(1, "m"))
+        if minutes not in cycle["lead_minutes"] or (sample := store.sample(domain, cycle["cycle"])) is None:
+            continue
+        number = cycle["lead_minutes"].index(minutes)
+        part = sample.isel(lead_time=number)
+        members = part[NAME].values.astype(np.float32)
+        extrapolated = part["extrapolation"].values.astype(np.float32)
+        if members.shape[1:] != observed.shape:
+            continue
+        known = np.isfinite(observed) & np.isfinite(extrapolated) & np.isfinite(members).all(axis=0)
+        if not known.any():
+            continue
+        crps = crps_ensemble(members[:, known], observed[known])
+        error = np.abs(extrapolated[known] - observed[known])
+        leads.append(
+            {
+                "cycle": cycle["cycle"],
+                "lead_minutes": minutes,
+                "crps": float(crps.sum(dtype=np.float64)),
+                "error": float(error.sum(dtype=np.float64)),
+                "pixels": int(known.sum()),
+            }
+        )
+        if cycle["state"] != "extrapolation":
+            sums += _reliability_sums(members[:, known], observed[known], thresholds)
+    reliability = [
+        {
+            "threshold": threshold,
+            **{
+                name: [round(float(v), 6) for v in sums[i, :, k]]
+                for k, name in enumerate(("forecast", "observed", "count"))
+            },
+        }
+        for i, threshold in enumerate(thresholds)
+    ]
+    return {"frame": stamp_of(time), "leads": leads, "reliability": reliability}
+
+
+def _reliability_sums(
+    members: NDArray[np.float32], observed: NDArray[np.float32], thresholds: Sequence[float]
+) -> NDArray[np.float64]:
+    """Forecast probabilities, events and numbers, summed by threshold and class ``(threshold, class, 3)``."""
+    sums = np.zeros((len(thresholds), CLASSES + 1, 3))
+    for i, threshold in enumerate(thresholds):
+        probability = (members >= threshold).mean(axis=0)
+        cls = np.rint(probability * CLASSES).astype(np.int64)
+        for k, values in enumerate((probability, observed >= threshold, np.ones_like(probability))):
+            sums[i, :, k] = np.bincount(cls, values, CLASSES + 1)
+    return sums
+
+
+def skill_of(records: Sequence[Record], since: np.datetime64) -> Record:
+    """Scores of the frames since a time.
+
+    Returns:
+        ``frames``, their number; ``by_lead``, of each lead time ``crps`` and ``crps_extrapolation`` in mm/h;
+        ``reliability``, of each threshold and class the mean ``forecast`` probability and the ``observed``
+        frequency, with the interval from ``low`` to ``high`` that holds nine tenths of those of resampled
+        frames, null where there is one frame.
+    """
+    recent = [each for each in records if (when := time_of(each["frame"])) is not None and when >= since]
+    by_lead: dict[float, list[float]] = {}
+    for record in recent:
+        for lead in record["leads"]:
+            sums = by_lead.setdefault(lead["lead_minutes"], [0.0, 0.0, 0.0])
+            for k, name in enumerate(("crps", "error", "pixels")):
+                sums[k] += lead[name]
+    return {
+        "frames": len(recent),
+        "by_lead": [
+            {
+                "lead_minutes": minutes,
+                "crps": crps / pixels,
+                "crps_extrapolation": error / pixels,
+                "pixels": int(pixels),
+            }
+            for minutes, (crps, error, pixels) in sorted(by_lead.items())
+        ],
+        "reliability": _reliability(recent),
+    }
+
+
+def _reliability(records: Sequence[Record]) -> list[Record]:
+    thresholds = sorted({part["threshold"] for record in records for part in record["reliability"]})
+    found = []
+    for threshold in thresholds:
+        sums = np.array(
+            [
+                [part[name] for name in ("forecast", "observed", "count")]
+                for record in records
+                for part in record["reliability"]
+                if part["threshold"] == threshold
+            ]
+        )  # frame, term, class
+        found.append({"threshold": threshold, "bins": list(_bins(sums))})
+    return found
+
+
+def _bins(sums: NDArray[np.float64]) -> Any:
+    frames = len(sums)
+    drawn = np.random.default_rng(0).multinomial(frames, np.full(frames, 1 / frames), _RESAMPLES)
+    resampled = np.tensordot(drawn, sums, axes=1)
+    forecast, observed, count = sums.sum(axis=0)
+    for number in np.flatnonzero(count):
+        counts = resampled[:, 2, number]
+        frequency = resampled[counts > 0, 1, number] / counts[counts > 0]
+        low, high = np.quantile(frequency, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+        several = frames > 1
+        yield {
+            "forecast": float(forecast[number] / count[number]),
+            "observed": float(observed[number] / count[number]),
+            "low": float(low) if several else None,
+            "high": float(high) if several else None,
+            "count": int(count[number]),
+        }

@@ -1,0 +1,65 @@
+"""What the forecaster says of itself, now and then."""
+
+import logging
+from time import sleep
+
+import numpy as np
+
+from ssldm.service.store import Store
+from ssldm.service.times import iso
+
+_log = logging.getLogger(__name__)
+_HEARTBEAT_SECONDS = 5.0
+
+
+class Status:
+    """Counts since the forecaster began, and what is wrong.
+
+    Args:
+        store: to write it to.
+
+    Attributes:
+        cycles, degraded: answered, and of these those with less than was asked for.
+        queue: by domain, frames that wait.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._errors: dict[str, str] = {}
+        self.cycles = self.degraded = 0
+        self.queue: dict[str, int] = {}
+
+    def well(self, domain: str) -> None:
+        """Nothing is wrong with a domain."""
+        self._errors.pop(domain, None)
+
+    def ill(self, domain: str, error: str) -> None:
+        """Something is; told once in the log."""
+        if self._errors.get(domain) != error:
+            _log.error(error, extra={"domain": domain})
+        self._errors[domain] = error
+
+    def beat(self) -> None:
+        """Write the status every few seconds, whatever else is done."""
+        while True:
+            self.write()
+            sleep(_HEARTBEAT_SECONDS)
+
+    def write(self) -> None:
+        """Write the status; a store that cannot be written to is known by the heartbeat that is missing."""
+        errors = list(self._errors.values())
+        try:
+            self._store.put_status(
+                {
+                    "heartbeat": iso(np.datetime64("now")),
+                    "queue": sum(self.queue.values()),
+                    "cycles": self.cycles,
+                    "degraded": self.degraded,
+                    "errors": [error for error in errors if not error.startswith("store: ")],
+                    "store_error": next((each for each in errors if each.startswith("store: ")), None),
+                }
+            )
+        except OSError as error:
+            _log.error(  # one line
+                "the status cannot be written", extra={"error": error.strerror or type(error).__name__}
+            )
