@@ -10,6 +10,7 @@ Writes docs/research/calls-table.md and docs/images/calls.png. Archives: `experi
 import argparse
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ssldm.atomic import replacing
 from ssldm.rain_maps import panel_grid
 from ssldm.report.contestants import Contestant, EnsembleSettings, ModelContestant, baseline, trained
 from ssldm.report.evaluate import evaluate
+from ssldm.report.hindcasts import in_processes
 from ssldm.report.preparation import Report, Selection, plan_of, prepare
 
 HERE = Path(__file__).parent
@@ -135,7 +137,8 @@ def main() -> None:
     selection = Selection(size=given.size, at_most=given.windows)
     report = prepare(plan, selection, reference=REFERENCE, command="experiments/calls.py")
     seconds = seconds_of(report, given.rounds)
-    table = table_of(evaluate(report, workers=given.workers, progress=lambda items, _: items), seconds)
+    work = partial(in_processes, workers=given.workers)
+    table = table_of(evaluate(report, work=work, progress=lambda items, _: items), seconds)
     (given.docs / "research").mkdir(parents=True, exist_ok=True)
     with replacing(given.docs / "research" / "calls-table.md") as aside:
         aside.write_text(markdown(table, report, given.members))

@@ -13,6 +13,7 @@ from study import HERE, VALIDATION, Job, Options, denoiser_seconds, preset_of, s
 from ssldm.rain_maps import panel_grid
 from ssldm.report.contestants import EnsembleSettings, trained
 from ssldm.report.evaluate import evaluate
+from ssldm.report.hindcasts import in_processes
 from ssldm.report.preparation import Selection, plan_of, prepare
 
 COLUMNS = ("variant", "seed", "dataset", "metric", "threshold", "scale", "value", "lower", "upper", "n")
@@ -82,7 +83,9 @@ def forecast_rows(
     plan = plan_of(options.paths(VALIDATION), contestants, options.out / "report")
     size = preset_of(options).window.size
     report = prepare(plan, Selection(size=size, thresholds="default"), reference=None, command="")
-    table = evaluate(report, workers=options.workers, progress=lambda items, _: items)
+    table = evaluate(
+        report, work=partial(in_processes, workers=options.workers), progress=lambda items, _: items
+    )
     chosen = table[(table["lead_frame"] == 0) & table["metric"].isin(FORECAST_METRICS)]
     scores = chosen.rename(columns={"windows": "n"})
     pairs = paired_rows(pd.read_csv(plan.out / "windows.csv"), models, reference)

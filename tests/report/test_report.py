@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -27,7 +28,7 @@ from ssldm.radar.simulation import simulate
 from ssldm.report.contestants import Contestant, EnsembleSettings, Forecaster, baseline
 from ssldm.report.evaluate import evaluate
 from ssldm.report.forecast_files import FileContestant
-from ssldm.report.hindcasts import Worker, read_statistics
+from ssldm.report.hindcasts import Worker, in_processes, read_statistics
 from ssldm.report.preparation import Report, Selection, plan_of, prepare
 from ssldm.verification.case import Case
 from ssldm.verification.crps import crps_sums
@@ -54,7 +55,7 @@ def silently(items: object, _: int) -> object:
 
 
 def made(report: Report, workers: int = 1) -> pd.DataFrame:
-    return evaluate(report, workers=workers, progress=silently)
+    return evaluate(report, work=partial(in_processes, workers=workers), progress=silently)
 
 
 @pytest.fixture(scope="module")

@@ -107,6 +107,20 @@ def check_finite(number: float | None, name: str) -> None:
         raise ConfigurationError(f"expected a finite number for --{name}, found {number}")
 
 
+def parse_share(text: str | None, name: str) -> tuple[int, int] | None:
+    """Numbers like 7/100 of an option, the first from 1 to the second; None stays None.
+
+    Raises:
+        ConfigurationError: something else.
+    """
+    if text is None:
+        return None
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise ConfigurationError(f"expected --{name} like 7/100, found {text!r}")
+    return int(number), int(of)
+
+
 def parse_pairs(texts: "Iterable[str]") -> dict[str, str]:
     """Texts like name=value as a dictionary.
 

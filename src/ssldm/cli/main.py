@@ -23,6 +23,7 @@ _INTERRUPTED, _TERMINATED = 130, 143
 # Packages that only some commands need, and the extra that brings each.
 _EXTRAS = dict.fromkeys(("diffusers", "lightning", "tensorboard"), "train")
 _EXTRAS |= dict.fromkeys(("fastapi", "prometheus_client", "uvicorn"), "serve")
+_EXTRAS["distributed"] = "cluster"
 _EXTRAS |= dict.fromkeys(("jinja2", "pysteps", "skimage", "threadpoolctl"), "verify")
 _SHORT_OF = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO}
 

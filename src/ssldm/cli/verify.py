@@ -3,15 +3,22 @@
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ssldm.cli.arguments import check_device, check_sampler, parse_pairs
+from ssldm.cli.arguments import check_device, check_sampler, parse_pairs, parse_share
+from ssldm.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pandas as pd
+
+    from ssldm.report.hindcasts import Plan, Work
+    from ssldm.verification.windows import Window
 
 
 def register(app: typer.Typer) -> None:
@@ -71,6 +78,22 @@ def verify(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes.", show_default="one a processor")
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Work on a Dask cluster: tcp://HOST:8786, or local for --workers of it."
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="That one local worker of Dask may take, such as 4GB.")
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="N/OF", help="Make every OF-th window from the N-th on, and no report."),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Make the report of parts that are all there.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
 ) -> None:
     """Score models, baselines and forecasts in files on archives, on equal terms."""
@@ -80,10 +103,14 @@ def verify(
 
     whole_number("--seed", seed, 0, MOST_SEED)
     check_device(device)
+    share = parse_share(part, "part")
+    if merge and (share is not None or scheduler is not None):
+        raise ConfigurationError("expected --merge by itself: it makes nothing that is missing")
     from ssldm.cli.progress import over_items
     from ssldm.report.contestants import EnsembleSettings, baseline, trained
     from ssldm.report.evaluate import evaluate
     from ssldm.report.forecast_files import FileContestant
+    from ssldm.report.hindcasts import compute_statistics
     from ssldm.report.preparation import Selection, plan_of, prepare
     from ssldm.verification.perceptual import Perceptual, weights_from
 
@@ -109,9 +136,35 @@ def verify(
         command=shlex.join(["ssldm", *sys.argv[1:]]),
         progress=over_items("reading"),
     )
-    table = evaluate(report, workers=workers or os.cpu_count() or 1, progress=over_items("windows"))
+    number = workers or os.cpu_count() or 1
+    work = _none_missing if merge else _work(scheduler, number, memory)
+    if share is not None:
+        chosen = report.windows[share[0] - 1 :: share[1]]
+        for _ in over_items("windows")(compute_statistics(report.plan, chosen, work), len(chosen)):
+            pass
+        typer.echo(f"{out}: part {part}, {len(chosen)} of {len(report.windows)} windows")
+        return
+    table = evaluate(report, work=work, progress=over_items("windows"))
     typer.echo(_headline(table))
     typer.echo(f"{out / 'index.html'}: {len(report.windows)} windows, {members} members")
+
+
+def _work(scheduler: str | None, workers: int, memory: str | None) -> "Work":
+    """In processes of this machine, or on a cluster."""
+    from ssldm.report.hindcasts import in_processes
+
+    if scheduler is None:
+        return partial(in_processes, workers=workers)
+    from ssldm.report.cluster import Cluster, on_cluster
+
+    def told(dashboard: str) -> None:
+        typer.echo(f"dashboard: {dashboard}", err=True)
+
+    return partial(on_cluster, cluster=Cluster(scheduler, workers, memory, told))
+
+
+def _none_missing(_: "Plan", windows: "Sequence[Window]") -> "Iterator[Window]":
+    raise ConfigurationError(f"expected all parts to be there, found none of {windows[0].name}")
 
 
 def _headline(table: "pd.DataFrame") -> str:

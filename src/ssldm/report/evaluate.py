@@ -13,7 +13,7 @@ from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.report.headline import headline, looks
-from ssldm.report.hindcasts import compute_statistics, read_statistics
+from ssldm.report.hindcasts import Work, compute_statistics, read_statistics
 from ssldm.report.page import Page, write_markdown, write_page
 from ssldm.report.pictures import draw_pictures
 from ssldm.report.preparation import Progress, Report
@@ -40,14 +40,14 @@ class _Sums:
     tiles: dict[str, list[xr.DataArray]]
 
 
-def evaluate(report: Report, *, workers: int, progress: Progress) -> pd.DataFrame:
+def evaluate(report: Report, *, work: Work, progress: Progress) -> pd.DataFrame:
     """Make hindcasts and statistics where they are missing, and write the report; returns the scores.
 
     Processes are started anew: a script that calls this needs ``if __name__ == "__main__"``.
 
     Args:
         report: as `ssldm.report.preparation.prepare` returns it.
-        workers: number of processes.
+        work: how what is missing is made, see `ssldm.report.hindcasts.compute_statistics`.
         progress: shows how many windows are done.
 
     Raises:
@@ -55,7 +55,7 @@ def evaluate(report: Report, *, workers: int, progress: Progress) -> pd.DataFram
     """
     plan = report.plan
     plan.out.mkdir(parents=True, exist_ok=True)
-    done = compute_statistics(plan, report.windows, workers=workers)
+    done = compute_statistics(plan, report.windows, work)
     for _ in progress(done, len(report.windows)):
         pass
     sums = _added(report)

@@ -11,14 +11,15 @@ processes there are, so reports are the same however they came about.
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -82,8 +83,17 @@ class Plan:
         return self.out / "statistics" / f"{window.name}.nc"
 
 
-def compute_statistics(plan: Plan, windows: Sequence[Window], *, workers: int) -> Iterator[Window]:
+Work = Callable[[Plan, Sequence[Window]], Iterator[Window]]
+"""Makes hindcasts and statistics of windows; yields each when it is done."""
+
+
+def compute_statistics(plan: Plan, windows: Sequence[Window], work: Work) -> Iterator[Window]:
     """Make what is missing of hindcasts and statistics; yields each window when it is done.
+
+    Args:
+        plan: what to make.
+        windows: of which.
+        work: how those that are missing are made, such as `in_processes`.
 
     Raises:
         SsldmError: what a contestant raises, or a process that was killed.
@@ -95,12 +105,20 @@ def compute_statistics(plan: Plan, windows: Sequence[Window], *, workers: int) -
             yield window
         else:
             missing.append(window)
-    if not missing:
-        return
+    if missing:
+        yield from work(plan, missing)
+
+
+def in_processes(plan: Plan, windows: Sequence[Window], workers: int) -> Iterator[Window]:
+    """Make the statistics of windows in so many processes of this machine.
+
+    Raises:
+        SsldmError: what a contestant raises, or a process that was killed.
+    """
     # Fresh processes: a fork of one that has computed with torch may hang.
-    with process_pool(min(workers, len(missing)), fresh=True, prepare=partial(_prepare, plan)) as pool:
+    with process_pool(min(workers, len(windows)), fresh=True) as pool:
         try:
-            futures = {pool.submit(_work, window): window for window in missing}
+            futures = {pool.submit(work_on, plan, window): window for window in windows}
             for future in as_completed(futures):
                 future.result()
                 yield futures[future]
@@ -218,21 +236,19 @@ class Worker:
 _worker: Worker | None = None
 
 
-def _prepare(plan: Plan) -> None:
-    """What a fresh process does first."""
-    global _worker  # noqa: PLW0603  # a process has one plan
-    import cv2
-    import threadpoolctl
+def work_on(plan: Plan, window: Window) -> None:
+    """Make the statistics of a window in this process, which keeps models for the next; on one thread."""
+    global _worker  # noqa: PLW0603  # a process has one plan after another
+    if _worker is None or _worker.plan != plan:
+        import cv2
+        import threadpoolctl
 
-    cv2.setNumThreads(1)
-    threadpoolctl.threadpool_limits(1)
-    _worker = Worker(plan)
-
-
-def _work(window: Window) -> None:
-    if _worker is None:
-        raise RuntimeError("_prepare runs first in each process")
-    _worker.process(window)
+        cv2.setNumThreads(1)
+        threadpoolctl.threadpool_limits(1)
+        _worker = Worker(plan)
+    # A worker of a cluster would send arrays of a window to others.
+    with dask.config.set(scheduler="synchronous"):
+        _worker.process(window)
 
 
 def _observed_hash(data: xr.DataArray) -> str:
