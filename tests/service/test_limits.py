@@ -1,5 +1,6 @@
 """What one client may ask for, and what every answer carries."""
 
+import asyncio
 import time
 from threading import Event
 
@@ -181,3 +182,26 @@ def test_text_is_compressed_and_pictures_are_not(client):
     assert small.content == plain.content
     tile = client.get(f"/tiles/nl/observed/{LAST}/0/0/0.png", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in tile.headers
+
+
+def test_this_machine_is_not_limited():
+    async def answer(_, __, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body"})
+
+    def statuses(client):
+        found = []
+
+        async def send(message):
+            found.extend([message["status"]] if "status" in message else [])
+
+        async def ask():
+            limited = RateLimit(answer, most=2)
+            for _ in range(4):
+                await limited({"type": "http", "client": (client, 1)}, None, send)
+
+        asyncio.run(ask())
+        return found
+
+    assert statuses("192.0.2.1") == [200, 200, 429, 429]
+    assert statuses("127.0.0.1") == statuses("::1") == [200] * 4

@@ -39,6 +39,12 @@ def serve(
         ),
     ] = None,
     speed: Annotated[float, typer.Option(min=0.01, help="Of a replay: hours of the past in an hour.")] = 60.0,
+    answer_only: Annotated[
+        bool,
+        typer.Option(
+            "--answer-only", help="Make no forecasts: answer from a store that another service fills."
+        ),
+    ] = False,
     demo: Annotated[bool, typer.Option("--demo", help="Serve a simulated storm; needs no files.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 8000,
@@ -57,7 +63,7 @@ def serve(
         _demo(members, host, port, log_level)
         return
     if config is not None:
-        run(read_service_config(config), host, port, level=log_level)
+        run(read_service_config(config), host, port, level=log_level, forecast=not answer_only)
         return
     domain = {"name": "radar", "watch": tuple(watch or ()), "model": model, "members": members}
     played = {} if replay is None else {"replay": {"start": replay, "speed": speed}}
@@ -66,6 +72,7 @@ def serve(
         host,
         port,
         level=log_level,
+        forecast=not answer_only,
     )
 
 

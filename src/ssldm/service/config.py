@@ -115,7 +115,7 @@ class Limits(Config):
         vertices: of these.
         body_bytes: of a request.
         seconds: that an answer may take.
-        requests_a_minute: of one client; 0 is no limit.
+        requests_a_minute: of one client, but this machine; 0 is no limit.
         connections: at once, of all clients.
         streams: of server-sent events at once.
     """

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,13 +26,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _LAST_SECONDS = 3.0
 
 
-def serve(config: ServiceConfig, host: str, port: int, *, level: str = "info") -> None:
+def serve(config: ServiceConfig, host: str, port: int, *, level: str = "info", forecast: bool = True) -> None:
     """Forecast and answer until the process is told to stop.
 
     Args:
         config: the service.
         host, port: where to listen.
         level: of the log.
+        forecast: whether to; else only answer, from a store that another service fills.
 
     Raises:
         OutputError: another service writes to the store.
@@ -45,10 +46,10 @@ def serve(config: ServiceConfig, host: str, port: int, *, level: str = "info") -
 
     log_to_stderr(level)
     store = Store(config.store)
-    with _alone(config.store):
+    with _alone(config.store) if forecast else nullcontext():
         clock = clock_of(store, config)
         app = create_app(config, store, clock)
-        with _Supervised(config, clock, level):
+        with _Supervised(config, clock, level) if forecast else nullcontext():
             uvicorn.run(
                 app, host=host, port=port, log_config=None, access_log=False, server_header=False,
                 limit_concurrency=config.limits.connections, timeout_keep_alive=10,
