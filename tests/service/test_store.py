@@ -45,6 +45,15 @@ def test_what_is_put_is_there_to_rounding(store, observed, forecast):
     assert store.sample("a", STAMP) is None
 
 
+def test_what_is_read_does_not_stay_in_memory(store, forecast):
+    store.put_cycle("a", {"cycle": STAMP}, forecast, None)
+    rate = store.forecast("a", STAMP)[NAME]
+    chosen = rate.isel(member=0)
+    assert np.isfinite(chosen.values).any()
+    assert not rate.variable._in_memory
+    assert not chosen.variable._in_memory
+
+
 def test_what_no_small_file_names_is_not_there(store, observed):
     store._write_zarr(f"a/data/{STAMP}/frame.zarr", observed[0].to_dataset(name=NAME))
     assert store.frames("a") == []

@@ -219,10 +219,10 @@ class Store:
     def _open(self, name: str) -> xr.Dataset:
         path = self._path(name)
         store = path if self._local else self._files.get_mapper(path)
-        opened: xr.Dataset = xr.open_zarr(
-            store, chunks=None, decode_timedelta=True, consolidated=not self._local
+        # What is read once must not stay in memory for as long as the dataset is open.
+        return xr.open_dataset(
+            store, engine="zarr", cache=False, decode_timedelta=True, consolidated=not self._local
         )
-        return opened
 
     def _write_zarr(self, name: str, dataset: xr.Dataset) -> None:
         path = self._path(name)
