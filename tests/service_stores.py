@@ -93,8 +93,6 @@ def about_of(forecast: xr.Dataset) -> dict[str, Any]:
             "mean", *(f"member-{k}" for k in range(MEMBERS)), *rates,
             *(f"amount-{PERIOD}-{rate}" for rate in rates),
         ],
-        "height": forecast.sizes["y"],
-        "width": forecast.sizes["x"],
     }  # fmt: skip
 
 

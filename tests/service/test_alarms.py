@@ -92,6 +92,27 @@ def test_what_came_of_an_alarm(store, after, outcome, counts):
     assert (record["hits"], record["misses"], record["false_alarms"]) == counts
 
 
+def test_a_rule_without_a_place_stops_no_other(store, tmp_path, caplog):
+    away = AlarmRule(name="away", lat=0.0, lon=0.0, threshold=2.0, probability=0.5)
+    lost = AlarmRule(name="lost", area=tmp_path / "none.geojson", threshold=2.0, probability=0.5)
+    alarms = Alarms(store, "test", (away, lost, rule()))
+    dry = frames(0.0, 0.0, 0.0, 0.0)
+    for _ in range(2):
+        alarms.on_forecast(forecast(dry, 3.0), dry)
+        alarms.on_frame(frames(0.0, 0.0, 0.0, 0.0, 3.0))
+    assert known(store)["events"][0]["outcome"] == "hit"
+    assert [record.rule for record in caplog.records if record.levelname == "ERROR"] == ["away", "lost"]
+
+
+def test_an_alarm_is_kept_before_it_is_posted(store):
+    def posted(*_):
+        assert len(known(store)["events"]) == 1
+
+    dry = frames(0.0, 0.0, 0.0, 0.0)
+    alarms = Alarms(store, "test", (rule(webhook="http://example.org/x"),), posted)
+    alarms.on_forecast(forecast(dry, 3.0), dry)
+
+
 def test_rain_without_an_alarm_is_one_miss_as_long_as_it_lasts(store):
     alarms = Alarms(store, "test", (rule(),))
     rates = [0.0, 3.0, 3.0, 0.0, 2.0]
@@ -115,6 +136,22 @@ def test_amounts_join_what_was_observed(store):
     assert known(store)["events"][0]["expected"] == "2021-05-11T00:20:00Z"
     alarms.on_frame(frames(0.0, 0.0, 0.0, 6.0, 6.0))
     assert known(store)["events"][0]["outcome"] == "hit"
+
+
+def test_amounts_do_without_a_few_frames_and_exact_stamps(store):
+    rates = [6.0] * 12
+    whole = frames(*rates)
+    times = whole["time"].values.copy()
+    times[4] += np.timedelta64(2, "s")
+    most = whole.assign_coords(time=times).isel(time=[n for n in range(12) if n != 6])
+    few = whole.isel(time=[0, 1, 2, 3, 11])
+    hourly = rule(threshold=5.9, period="60min", probability=1.0)
+    alarms = Alarms(store, "test", (hourly,))
+    alarms.on_frame(few)  # too little of the hour is known
+    assert known(store)["misses"] == 0
+    store.put_record("test", KIND, "town", known(store) | {"last_frame": None})
+    alarms.on_frame(most)
+    assert known(store)["misses"] == 1
 
 
 def test_an_area_counts_by_its_mean(store, tmp_path):

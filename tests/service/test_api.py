@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from itertools import product
 
 import numpy as np
@@ -28,7 +29,7 @@ def test_domains_say_what_is_offered(client, forecast):
     full, empty = found["domains"]
     assert found["now"] == iso(stores.LAST + np.timedelta64(60, "s"))
     assert (full["newest_cycle"], full["newest_frame"]) == (LAST, LAST)
-    assert full | stores.about_of(forecast) | {"height": 0, "width": 0} == full | {"height": 0, "width": 0}
+    assert full | stores.about_of(forecast) == full
     assert (empty["newest_cycle"], empty["bounds"], empty["products"]) == (None, None, [])
     assert [each["from"] for each in found["colours"]["rain"]] == list(LEVELS)
     assert found["colours"]["rain"][0]["colour"] == "#d3e6f3"
@@ -56,7 +57,7 @@ def test_answers_have_the_models_that_they_say(client):
 
 
 def test_what_has_a_stamp_never_changes_and_the_newest_does(client):
-    addresses = ["", f"/point?lat={LAT}&lon={LON}", "/maps/mean/5.tif", "/nowcast.nc"]
+    addresses = ["", "/maps/mean/5.tif", "/nowcast.nc"]
     for address in addresses:
         answer = client.get(CYCLE + address)
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable", address
@@ -340,3 +341,31 @@ def test_the_page_and_its_files_are_served(client):
         answer = client.get(address)
         assert answer.headers["content-type"].startswith("text/html")
         assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_series_follow_frames_that_come_late(own_store, client_of, frames):
+    late = stamp_of(stores.LAST - 2 * stores.STEP)
+    own_store._remove(f"{stores.DOMAIN}/frames/{late}.json")
+    client = client_of(own_store)
+    address = f"{CYCLE}/point?lat={LAT}&lon={LON}"
+    answer = client.get(address)
+    assert answer.headers["cache-control"] == "public, max-age=60"
+    times = answer.json()["observed"]["time"]
+    own_store.put_frame(stores.DOMAIN, late, frames.isel(time=-3))
+    time.sleep(1.1)  # for as long lists hold
+    assert len(client.get(address).json()["observed"]["time"]) == len(times) + 1
+
+
+def test_nothing_is_for_ever_where_the_past_is_replayed(store, client_of):
+    replayed = client_of(store, replay={"start": "2010-08-26T03:00"})
+    assert replayed.get(CYCLE).headers["cache-control"] == "no-cache"
+
+
+def test_numbers_are_ascii_and_names_can_be_written(client):
+    assert client.get(CYCLE + "/maps/mean/%D9%A5.tif").status_code == 404
+    box = [[LON - 0.1, LAT - 0.1], [LON + 0.1, LAT - 0.1], [LON + 0.1, LAT + 0.1], [LON - 0.1, LAT - 0.1]]
+    geometry = {"type": "Polygon", "coordinates": [box]}
+    feature = {"type": "Feature", "properties": {"name": "\ud800"}, "geometry": geometry}
+    for form in ("json", "csv"):
+        answer = client.post(CYCLE + f"/area?format={form}", content=json.dumps(feature))
+        assert answer.status_code == 200

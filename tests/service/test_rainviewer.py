@@ -45,6 +45,11 @@ def test_paths_lead_to_the_tiles_of_their_times(client, maps):
         assert client.get(f"{path}/256/{tile}/2/1_1.png").content == own.content
 
 
+def test_no_forecast_is_for_what_was_observed(client, maps):
+    newest = maps["radar"]["past"][-1]["time"]
+    assert all(each["time"] > newest for each in maps["radar"]["nowcast"])
+
+
 def test_scheme_0_is_reflectivity_by_its_rate():
     rate = np.array([[0.0, 1.0, 10.0, np.nan, 5.0]], np.float32)
     outside = np.array([[False, False, False, False, True]])

@@ -5,6 +5,7 @@ from ssldm.errors import ConfigurationError
 from ssldm.service.config import read_service_config, service_config
 
 DOMAIN = {"name": "nl", "watch": ["radar"]}
+RULE = {"name": "town", "lat": 52.0, "lon": 5.0, "threshold": 5.0, "probability": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,9 @@ DOMAIN = {"name": "nl", "watch": ["radar"]}
         ({"domains": [DOMAIN, DOMAIN]}, "different names, found nl, nl"),
         ({"domains": [DOMAIN | {"name": "../x"}]}, "domains.0.name"),
         ({"domains": [DOMAIN | {"watch": []}]}, "domains.0.watch: expected at least 1"),
+        ({"domains": [DOMAIN | {"alarms": [RULE, RULE]}]}, "alarms of different names, found town, town"),
+        ({"domains": [DOMAIN], "keep": "30min"}, "expected keep of at least catch_up"),
+        ({"domains": [DOMAIN | {"members": 3}]}, "domains.0.members"),
         ({"domains": [DOMAIN], "budget": "soon"}, "budget: expected a duration such as 120s"),
         ({"domains": [DOMAIN], "keep": "-1h"}, "keep: expected a duration above 0"),
         ({"domains": [DOMAIN], "budgt": "60s"}, "did you mean budget?"),

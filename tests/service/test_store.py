@@ -96,6 +96,21 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path, observed):
     assert store.frames("a") == [STAMP]
 
 
+def test_what_was_taken_away_is_not_remembered(store):
+    for n in range(3):
+        store.put_cycle("a", {"cycle": stamp_of(START + n * STEP)}, None, None)
+    assert len(store.cycles("a")) == len(store._known) == 3
+    store.drop_before("a", START + 2 * STEP)
+    assert len(store.cycles("a")) == len(store._known) == 1
+
+
+def test_a_store_that_is_gone_is_told(tmp_path, observed):
+    store = Store(str(tmp_path / "store"))
+    assert store.fault() == "the store is gone"
+    store.put_frame("a", STAMP, observed[0])
+    assert store.fault() is None
+
+
 def test_a_store_on_nothing_known_is_refused():
     with pytest.raises(ConfigurationError, match="nowhere"):
         Store("nowhere://x")

@@ -104,6 +104,8 @@ def verify(
     whole_number("--seed", seed, 0, MOST_SEED)
     check_device(device)
     share = parse_share(part, "part")
+    if memory is not None and scheduler != "local":
+        raise ConfigurationError("expected --memory with --scheduler local: other workers have their own")
     if merge and (share is not None or scheduler is not None):
         raise ConfigurationError("expected --merge by itself: it makes nothing that is missing")
     from ssldm.cli.progress import over_items

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 # How often a window is tried that fails, and one whose worker died.
-_TRIES, _DEATHS = 3, 100
+_TRIES, _DEATHS = 3, 10
 _LISTED = 5
 
 
@@ -112,6 +112,6 @@ def _client(cluster: Cluster) -> Iterator["Client"]:
 
 
 def _absolute(plan: Plan) -> Plan:
-    """With paths that mean the same in every folder."""
+    """With archives and output under paths that mean the same in every folder."""
     archives = tuple(each if "://" in each else str(Path(each).absolute()) for each in plan.archives)
     return replace(plan, archives=archives, out=plan.out.absolute())

@@ -3,16 +3,21 @@
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
 from time import sleep
 from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from ssldm.errors import SsldmError
 from ssldm.products import accessor  # noqa: F401  # forecast.ssldm
 from ssldm.radar.observations import NAME
+from ssldm.radar.times import usual_step
 from ssldm.service.config import AlarmRule
 from ssldm.service.store import Record, Store
 from ssldm.service.times import iso, stamp_of, time_of
@@ -20,6 +25,8 @@ from ssldm.service.times import iso, stamp_of, time_of
 KIND = "alarms"
 _log = logging.getLogger(__name__)
 _KEPT = 200
+# Share of the frames that must have been observed, for a verdict or an amount.
+LEAST_SEEN = 0.8
 _ATTEMPTS, _PAUSE_SECONDS, _POST_SECONDS = 3, 5.0, 5.0
 _ZERO = np.timedelta64(0, "ns")
 
@@ -28,7 +35,8 @@ class Alarms:
     """The alarms of one domain; what is known of each rule is a record of the store.
 
     An alarm holds until the last lead time of the forecast that raised it, and is not raised again before. It
-    is a hit if the threshold is reached until then, else a false alarm, or unknown if frames were missing.
+    is a hit if the threshold is reached until then, else a false alarm, or unknown if too many frames were
+    missing.
     Where the threshold begins to be reached without an alarm that holds, it is a miss.
 
     Args:
@@ -46,6 +54,7 @@ class Alarms:
     ) -> None:
         self._store, self._domain, self._rules = store, domain, rules
         self._post = post or _post_aside
+        self._refused: set[str] = set()
 
     def on_forecast(self, forecast: xr.Dataset, frames: xr.DataArray) -> None:
         """Raise what a forecast asks for, if it is the newest.
@@ -60,13 +69,13 @@ class Alarms:
             if record["last_cycle"] is not None and start <= _known_time(record["last_cycle"]):
                 continue
             record["last_cycle"] = stamp_of(start)
-            events = record["events"]
+            events, event = record["events"], None
             if not events or start >= _known_time(events[-1]["until_stamp"]):
-                event = self._event(rule, forecast, frames)
-                if event is not None:
-                    events.append(event)
-                    self._tell(rule, event)
-            self._keep(rule, record)
+                with self._for_rule(rule):
+                    event = self._event(rule, forecast, frames)
+            self._keep(rule, record, event)
+            if event is not None:
+                self._tell(rule, event)
 
     def on_frame(self, frames: xr.DataArray) -> None:
         """Verify by the last of some frames ``(time, y, x)`` in mm/h, if it is the newest so far."""
@@ -76,7 +85,9 @@ class Alarms:
             if record["last_frame"] is not None and time <= _known_time(record["last_frame"]):
                 continue
             record["last_frame"] = stamp_of(time)
-            value = _observed(rule, frames)
+            value = np.nan
+            with self._for_rule(rule):
+                value = _observed(rule, frames)
             self._verify(record, time, None if np.isnan(value) else bool(value >= rule.threshold))
             self._keep(rule, record)
 
@@ -119,8 +130,9 @@ class Alarms:
                 event["outcome"] = "hit"
                 record["hits"] += 1
             elif time >= until:
-                event["outcome"] = "false alarm" if event["seen"] >= event["frames"] else "unknown"
-                record["false_alarms"] += event["outcome"] == "false alarm"
+                known = event["seen"] >= LEAST_SEEN * event["frames"]
+                event["outcome"] = "false alarm" if known else "unknown"
+                record["false_alarms" if known else "unknown"] += 1
         if reached is not None:
             if reached and not record["reached"] and not held:
                 record["misses"] += 1
@@ -140,13 +152,26 @@ class Alarms:
 
     def _record(self, rule: AlarmRule) -> Record:
         empty = {
-            "rule": rule.name, "events": [], "hits": 0, "misses": 0, "false_alarms": 0,
+            "rule": rule.name, "events": [], "hits": 0, "misses": 0, "false_alarms": 0, "unknown": 0,
             "reached": False, "last_cycle": None, "last_frame": None,
         }  # fmt: skip
         return self._store.record(self._domain, KIND, rule.name) or empty
 
-    def _keep(self, rule: AlarmRule, record: Record) -> None:
-        record["events"] = record["events"][-_KEPT:]
+    @contextmanager
+    def _for_rule(self, rule: AlarmRule) -> Iterator[None]:
+        """A rule whose place cannot be had stops no other; said once in the log."""
+        try:
+            yield
+        except (SsldmError, OSError) as error:
+            if rule.name not in self._refused:
+                self._refused.add(rule.name)
+                _log.error(
+                    "an alarm has no place",
+                    extra={"domain": self._domain, "rule": rule.name, "error": str(error)},
+                )
+
+    def _keep(self, rule: AlarmRule, record: Record, event: Record | None = None) -> None:
+        record["events"] = [*record["events"], *([event] if event else [])][-_KEPT:]
         self._store.put_record(self._domain, KIND, rule.name, record)
 
 
@@ -156,7 +181,7 @@ def alarms_of(rules: tuple[AlarmRule, ...], records: list[Record]) -> Record:
     kept = [record for record in records if record["rule"] in names]
     shown = ("rule", "cycle", "raised", "probability", "expected", "until", "outcome")
     events = [{name: event[name] for name in shown} for record in kept for event in record["events"]]
-    counts = ("rule", "hits", "misses", "false_alarms")
+    counts = ("rule", "hits", "misses", "false_alarms", "unknown")
     return {
         "rules": [_described(rule) for rule in rules],
         "events": sorted(events, key=lambda event: str(event["cycle"]), reverse=True),
@@ -199,20 +224,18 @@ def _observed(rule: AlarmRule, frames: xr.DataArray) -> float:
     if rule.period is None:
         return float(_series(rule, frames.isel(time=slice(-1, None))).values[-1])
     time = frames["time"].values[-1]
-    since = time - np.timedelta64(_nanoseconds(rule.period), "ns")
-    series = _series(rule, frames.sel(time=slice(since, None)))
-    times = series["time"].values[series["time"].values > since]
-    steps = np.diff(times)
-    if len(steps) == 0 or (steps != steps.min()).any() or times[0] - since > steps.min():
+    period = pd.Timedelta(rule.period).to_timedelta64()
+    times = frames["time"].values
+    if len(times) < 2:
         return float("nan")
-    hours = float(steps.min() / np.timedelta64(1, "h"))
-    return float(series.sel(time=times).values.sum() * hours)
-
-
-def _nanoseconds(duration: str) -> int:
-    import pandas as pd
-
-    return int(pd.Timedelta(duration).value)
+    step = usual_step(times)
+    # Half a step of room, for stamps that are not exact.
+    within = frames.sel(time=slice(time - period + step // 2, None))
+    rates = _series(rule, within).values
+    known = rates[np.isfinite(rates)]
+    if len(known) < LEAST_SEEN * max(round(period / step), 1):
+        return float("nan")
+    return float(known.mean() * (period / np.timedelta64(1, "h")))
 
 
 def _known_time(stamp: Any) -> np.datetime64:
@@ -234,7 +257,7 @@ def _post(address: str, body: Record) -> None:
         try:
             with urlopen(request, timeout=_POST_SECONDS):  # noqa: S310
                 return
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             _log.warning(
                 "webhook failed",
                 extra={"rule": body["rule"], "attempt": attempt + 1, "error": type(error).__name__},

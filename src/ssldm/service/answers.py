@@ -10,6 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+A_MINUTE = {"Cache-Control": "public, max-age=60"}
 NO_CACHE = {"Cache-Control": "no-cache"}
 
 Numbers = list[float | None]

@@ -58,7 +58,7 @@ def create_app(config: ServiceConfig, store: Store, clock: Clock) -> FastAPI:
     app.add_middleware(RateLimit, most=config.limits.requests_a_minute)
     if config.origins:
         app.add_middleware(CORSMiddleware, allow_origins=list(config.origins), allow_methods=["GET", "POST"])
-    app.add_middleware(Shield, base=config.base)
+    app.add_middleware(Shield, base=config.base, replayed=config.replay is not None)
     app.add_middleware(Measured, registry=registry)
     return app
 

@@ -117,12 +117,17 @@ def _feature(part: Any) -> dict[str, Any]:
     if not isinstance(polygons, list):
         raise UnfitRequestError("expected coordinates of polygons")
     clean = [_polygon(each) for each in polygons]
-    text = str(name)[:_MOST_NAME] if isinstance(name, str | int) and str(name).strip() else None
+    text = _proper(str(name)[:_MOST_NAME]) if isinstance(name, str | int) and str(name).strip() else None
     return {
         "type": "Feature",
         "geometry": {"type": "MultiPolygon", "coordinates": clean},
         "properties": {"name": text} if text else {},
     }
+
+
+def _proper(text: str) -> str:
+    """A text that can be written, whatever JSON had in it."""
+    return text.encode(errors="replace").decode()
 
 
 def _polygon(rings: Any) -> list[list[list[float]]]:

@@ -63,6 +63,12 @@ class Cache(Generic[T]):
         mine.set_result(value)
         return value
 
+    def kept(self, key: Hashable) -> T | None:
+        """What is kept under a key."""
+        with self._lock:
+            found = self._kept.get(key)
+            return None if found is None else found[0]
+
     def _keep(self, key: Hashable, value: T) -> None:
         size = self._size(value)
         self._kept[key] = (value, size)

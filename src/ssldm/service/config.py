@@ -81,10 +81,17 @@ class DomainConfig(Config):
     zr: tuple[Positive, Positive] | None = None
     max_rate: Positive = 1000.0
     model: str = "small"
-    members: Annotated[int, Field(ge=2, le=200)] = 20
+    members: Annotated[int, Field(ge=4, le=200)] = 20
     lead_time: Duration | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     alarms: tuple[AlarmRule, ...] = ()
+
+    @model_validator(mode="after")
+    def _rules_differ(self) -> Self:
+        names = [rule.name for rule in self.alarms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"expected alarms of different names, found {', '.join(names)}")
+        return self
 
 
 class Replay(Config):
@@ -179,6 +186,8 @@ class ServiceConfig(Config):
         names = [domain.name for domain in self.domains]
         if len(set(names)) < len(names):
             raise ValueError(f"expected domains of different names, found {', '.join(names)}")
+        if pd.Timedelta(self.keep) < pd.Timedelta(self.catch_up):
+            raise ValueError(f"expected keep of at least catch_up, found {self.keep} and {self.catch_up}")
         return self
 
     def domain(self, name: str) -> DomainConfig | None:

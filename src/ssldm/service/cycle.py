@@ -191,8 +191,6 @@ def offered(forecast: xr.Dataset, config: ServiceConfig, domain: DomainConfig) -
         "periods": list(config.periods),
         "quantiles": list(config.quantiles),
         "products": ["mean", *(f"member-{k}" for k in range(domain.members)), *rates, *amounts],
-        "height": forecast.sizes["y"],
-        "width": forecast.sizes["x"],
     }
 
 

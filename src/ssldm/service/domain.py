@@ -42,21 +42,22 @@ class Domain:
         self._domain, self._config, self._store, self._clock = domain, config, store, clock
         step = nowcaster.config.step_minutes * 60.0
         self._context = nowcaster.config.context_frames
-        longest = max([_seconds(period) for period in config.periods] + [_seconds(config.catch_up)])
+        periods = [*config.periods, *(rule.period for rule in domain.alarms if rule.period is not None)]
+        longest = max(_seconds(each) for each in (*periods, config.catch_up))
         self.watch = Watch(domain, LOOKED_AT * self._context + int(longest // step))
         self._cycles = Cycles(domain, config, nowcaster)
         self._alarms = Alarms(store, domain.name, domain.alarms)
         self._seen: dict[np.datetime64, float] = {}
-        self._told = store.about(domain.name) is not None
+        self._offered = False
         store.sweep(domain.name)
 
     def round(self, status: Status) -> bool:
         """Keep what is new, and answer the newest frame that is not; whether there was one."""
+        now = monotonic()
         frames = self.watch.look(self._clock.now())
         if frames is None:
             return False
         times = frames["time"].values
-        now = monotonic()
         self._seen = {time: self._seen.get(time, now) for time in times}
         self._keep(frames)
         self._give_up(times)
@@ -75,6 +76,8 @@ class Domain:
         times = frames["time"].values
         oldest = times[-1] - _timedelta(self._config.keep)
         new = [n for n, time in enumerate(times) if time >= oldest and stamp_of(time) not in known]
+        if new:  # first, as the disk may be full
+            self._store.drop_before(self.name, oldest)
         for number in new:
             frame = frames.isel(time=number).load()
             stamp = stamp_of(times[number])
@@ -82,8 +85,6 @@ class Domain:
             self._store.put_record(self.name, KIND, stamp, score)
             self._alarms.on_frame(frames.isel(time=slice(None, number + 1)))
             self._store.put_frame(self.name, stamp, frame)
-        if new:
-            self._store.drop_before(self.name, oldest)
 
     def _give_up(self, times: Any) -> None:
         """Say of frames that have waited for too long that they get no forecast."""
@@ -118,10 +119,11 @@ class Domain:
             _log.exception("a cycle failed", extra={"domain": self.name, "cycle": stamp_of(time)})
             answer = unanswered(time, f"internal error ({type(error).__name__})", self._domain.members)
         if answer.forecast is not None:
-            if not self._told:
+            if not self._offered:
                 self._store.put_about(self.name, offered(answer.forecast, self._config, self._domain))
-                self._told = True
-            self._alarms.on_forecast(answer.forecast, frames.sel(time=slice(None, time)))
+                self._offered = True
+            if answer.summary["state"] != "extrapolation":  # which has no probabilities
+                self._alarms.on_forecast(answer.forecast, frames.sel(time=slice(None, time)))
         self._publish(answer, monotonic() - self._seen[time])
         return answer
 

@@ -12,9 +12,10 @@ from ssldm.service.refusals import NotThereError
 
 _NAME = re.compile(
     r"mean|member-(?P<member>\d{1,3})|(?:amount-(?P<period>\d[0-9A-Za-z.]{0,11})-)?"
-    r"(?P<kind>quantile|probability)-(?P<value>\d{1,4}(?:\.\d{1,6})?)"
+    r"(?P<kind>quantile|probability)-(?P<value>\d{1,4}(?:\.\d{1,6})?)",
+    re.ASCII,
 )
-_LEAD = re.compile(r"\d{1,5}(?:\.\d{1,4})?")
+_LEAD = re.compile(r"\d{1,5}(?:\.\d{1,4})?", re.ASCII)
 # What the store keeps: 0.02 mm/h and 0.005 come back with errors of single precision.
 _DECIMALS, _DECIMALS_OF_SHARES = 2, 3
 

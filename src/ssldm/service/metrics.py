@@ -105,7 +105,7 @@ class OfForecaster(Collector):
                 latency.add_metric([name], float(cycles[-1]["latency_seconds"]))
             if frames and (newest := time_of(frames[-1])) is not None:
                 age.add_metric([name], float((now - newest) / np.timedelta64(1, "s")))
-            degraded.add_metric([name], sum(cycle.get("state") != "full" for cycle in cycles))
+            degraded.add_metric([name], sum(bool(cycle.get("degraded")) for cycle in cycles))
             for lead in self._service.skill(name)["by_lead"]:
                 labels = [name, f"{lead['lead_minutes']:g}"]
                 crps.add_metric(labels, lead["crps"])

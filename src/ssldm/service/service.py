@@ -19,6 +19,8 @@ from ssldm.service.tiles import Tiles
 from ssldm.service.times import Clock, time_of
 
 _TEXT_BYTES, _FILE_BYTES = 2**25, 2**31
+# What a small file counts, as each is open: so that there are no more than 128.
+_LEAST_FILE = 2**24
 SKILL_HOURS = 3
 # What takes long, at once of a kind; the others' time to wait in seconds.
 _AT_ONCE, _WAIT = 3, 10.0
@@ -45,7 +47,9 @@ class Service:
     tiles: Tiles
     broadcast: Broadcast
     texts: Cache[bytes] = field(default_factory=lambda: Cache(_TEXT_BYTES, len))
-    files: Cache[Download] = field(default_factory=lambda: Cache(_FILE_BYTES, lambda file: file.size))
+    files: Cache[Download] = field(
+        default_factory=lambda: Cache(_FILE_BYTES, lambda file: max(file.size, _LEAST_FILE))
+    )
     areas: Gate = field(default_factory=lambda: Gate(_AT_ONCE, _WAIT))
     writing: Gate = field(default_factory=lambda: Gate(_AT_ONCE, _WAIT))
 

@@ -22,10 +22,11 @@ class Shield:
     Args:
         app: what answers.
         base: another map, whose tiles pages may load.
+        replayed: whether the past is replayed: times come again then, and nothing is for ever.
     """
 
-    def __init__(self, app: ASGIApp, base: Base | None) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, base: Base | None, *, replayed: bool) -> None:
+        self._app, self._replayed = app, replayed
         self._headers = {
             "Content-Security-Policy": _policy(base),
             "X-Content-Type-Options": "nosniff",
@@ -46,7 +47,10 @@ class Shield:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message).update(self._headers)
+                headers = MutableHeaders(scope=message)
+                headers.update(self._headers)
+                if self._replayed and "immutable" in headers.get("Cache-Control", ""):
+                    headers["Cache-Control"] = "no-cache"
             elif head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)

@@ -26,6 +26,7 @@ class Status:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._errors: dict[str, str] = {}
+        self._unwritten = False
         self.cycles = self.degraded = 0
         self.queue: dict[str, int] = {}
 
@@ -59,7 +60,11 @@ class Status:
                     "store_error": next((each for each in errors if each.startswith("store: ")), None),
                 }
             )
-        except OSError as error:
+            self._unwritten = False
+        except Exception as error:  # noqa: BLE001  # of any file system; the next may pass
+            if self._unwritten:
+                return
+            self._unwritten = True
             _log.error(  # one line
-                "the status cannot be written", extra={"error": error.strerror or type(error).__name__}
+                "the status cannot be written", extra={"error": type(error).__name__}
             )

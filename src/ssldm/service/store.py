@@ -14,6 +14,7 @@ there, whenever a process ends. Values are kept to 0.02 mm/h, probabilities to 0
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from math import ceil
@@ -36,6 +37,8 @@ RATE_STEP = 0.02
 _UNKNOWN_RATE, _UNKNOWN_SHARE = 65535, 255
 _MOST_RATE = RATE_STEP * (_UNKNOWN_RATE - 1)
 _SHARE_STEP = 0.005
+# Bytes of a disk that is not full.
+_LEAST_FREE = 2**20
 # Pixels of a side of what is read at once of a member, all lead times of it.
 _SIDE = 128
 
@@ -77,7 +80,11 @@ class Store:
 
     def cycles(self, domain: str) -> list[Record]:
         """Summaries of answered cycles, oldest first."""
-        found = (self.cycle(domain, stamp) for stamp in self._stamps(f"{domain}/cycles"))
+        stamps = self._stamps(f"{domain}/cycles")
+        for name in set(self._known) - {f"{domain}/cycles/{stamp}.json" for stamp in stamps}:
+            if name.startswith(f"{domain}/"):
+                self._known.pop(name, None)
+        found = (self.cycle(domain, stamp) for stamp in stamps)
         return [each for each in found if each is not None]
 
     def cycle(self, domain: str, stamp: str) -> Record | None:
@@ -125,6 +132,16 @@ class Store:
     def replay(self) -> Record | None:
         """Since when the past is played."""
         return self._read("replay.json")
+
+    def fault(self) -> str | None:
+        """What is wrong with a local store, for all to see; None of others and where nothing is."""
+        if not self._local:
+            return None
+        try:
+            left = shutil.disk_usage(self._root).free
+        except OSError:
+            return "the store is gone"
+        return "the disk of the store is full" if left < _LEAST_FREE else None
 
     # What the forecaster does.
 

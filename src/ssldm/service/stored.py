@@ -43,7 +43,7 @@ class Stored:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._lists: Cache[Any] = Cache(64)
+        self._lists: Cache[Any] = Cache(1024)
         self._opened: Cache[Opened] = Cache(_OPENED)
         self._maps: Cache[xr.DataArray] = Cache(_MAPS)
         self._fields: Cache[Field] = Cache(_FIELD_BYTES, lambda field: field.nbytes)

@@ -110,5 +110,4 @@ class Tiles:
     def _of(self, grid: PixelGrid, view: View) -> Shown | None:
         if grid.crs is None:
             return None
-        # Of each grid there is one object.
-        return self._shown.get((id(grid), view), lambda: shown_of(grid, view))
+        return self._shown.get((grid, view), lambda: shown_of(grid, view))

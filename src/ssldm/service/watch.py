@@ -70,6 +70,8 @@ class Watch:
             try:
                 self._known[key] = self._reader.read(item, self._options, self._domain.format)
             except ObservationError as error:
+                if item.remote:  # which may be the network's fault, and has no date: tried again
+                    raise
                 self._known[key] = error
         self._used.add(key)
         found = self._known[key]

@@ -1,5 +1,6 @@
 """Forecasts as files."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter
@@ -8,7 +9,7 @@ from fastapi.responses import Response, StreamingResponse
 from ssldm.service.answers import IMMUTABLE, NO_CACHE
 from ssldm.service.downloads import Download, geotiff, netcdf
 from ssldm.service.routes.domains import CycleName
-from ssldm.service.service import KnownDomain, ServiceOf
+from ssldm.service.service import KnownDomain, Service, ServiceOf
 from ssldm.service.stored import LATEST
 
 router = APIRouter(tags=["downloads"])
@@ -30,10 +31,10 @@ def nowcast(domain: KnownDomain, cycle: CycleName, service: ServiceOf) -> Respon
     stamp = service.stored.cycle(domain.name, cycle)["cycle"]
 
     def write() -> Download:
-        with service.writing.entered(), service.stored.reading(domain.name, stamp) as forecast:
+        with service.stored.reading(domain.name, stamp) as forecast:
             return netcdf(forecast.data)
 
-    file = service.files.get((domain.name, stamp), write)
+    file = _made(service, (domain.name, stamp), write)
     return _sent(file, _NETCDF, f"{domain.name}-{stamp}.nc", cycle)
 
 
@@ -50,11 +51,19 @@ def geotiff_map(
     field = service.stored.map(domain.name, stamp, product, lead)
 
     def write() -> Download:
-        with service.writing.entered(), service.stored.reading(domain.name, stamp) as forecast:
+        with service.stored.reading(domain.name, stamp) as forecast:
             return geotiff(product, field, forecast.data)
 
-    file = service.files.get((domain.name, stamp, product, lead), write)
+    file = _made(service, (domain.name, stamp, product, lead), write)
     return _sent(file, _GEOTIFF, f"{domain.name}-{stamp}-{product}-{lead}.tif", cycle)
+
+
+def _made(service: Service, key: tuple[str, ...], write: Callable[[], Download]) -> Download:
+    """A file that is kept, or is made while few others are: those who wait hold threads, too."""
+    if (kept := service.files.kept(key)) is not None:
+        return kept
+    with service.writing.entered():
+        return service.files.get(key, write)
 
 
 def _sent(file: Download, media_type: str, name: str, asked: str) -> Response:

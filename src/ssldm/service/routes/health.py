@@ -57,6 +57,8 @@ def _faults(service: Service) -> tuple[str, str] | None:
 
 
 def _of_store(service: Service) -> tuple[str, str] | None:
+    if (fault := service.stored.store.fault()) is not None:
+        return "store", fault
     if service.stored.status().get("store_error"):
         return "store", "the store cannot be written to"
     return None
@@ -86,5 +88,5 @@ def _of_forecaster(service: Service) -> tuple[str, str] | None:
 
 
 def _newest(service: Service, name: str) -> str | None:
-    cycles = service.stored.cycles(name)
-    return str(cycles[-1]["cycle"]) if cycles else None
+    made = [each["cycle"] for each in service.stored.cycles(name) if each.get("state") != "none"]
+    return str(made[-1]) if made else None

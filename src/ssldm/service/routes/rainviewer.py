@@ -22,9 +22,9 @@ PRODUCT = "mean"
 _PAST = np.timedelta64(2, "h")
 _SECOND = np.timedelta64(1, "s")
 _MOST_LATITUDE = 85.06
-_DEGREES = re.compile(r"-?\d{1,3}\.\d{0,12}")
+_DEGREES = re.compile(r"-?\d{1,3}\.\d{0,12}", re.ASCII)
 _SCHEMES = {"0": Reflectivity()}
-_TILE = re.compile(r"\d{1,5}")
+_TILE = re.compile(r"\d{1,5}", re.ASCII)
 
 Size = Annotated[Literal["256", "512"], Path()]
 Place = Annotated[
@@ -88,7 +88,8 @@ def weather_maps(
         for minutes in made[-1].get("lead_minutes", []):
             time = start + np.timedelta64(round(minutes * 60), "s")
             path = f"/v2/radar/{name}/{made[-1]['cycle']}/{minutes:g}"
-            nowcast.append({"time": _unix(time), "path": path})
+            if time > newest:
+                nowcast.append({"time": _unix(time), "path": path})
     content = {
         "version": "2.0",
         "generated": _unix(now),

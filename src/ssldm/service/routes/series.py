@@ -8,7 +8,7 @@ import xarray as xr
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from ssldm.service.answers import IMMUTABLE, NO_CACHE, AreasSeries, PointSeries, json_bytes
+from ssldm.service.answers import A_MINUTE, NO_CACHE, AreasSeries, PointSeries, json_bytes
 from ssldm.service.areas import areas_in
 from ssldm.service.refusals import NotThereError
 from ssldm.service.routes.domains import CycleName
@@ -84,7 +84,13 @@ def point(
         about = _about(name, summary, forecast.data)
         return json_bytes(point_json(series, about, lat, lon))
 
-    return _answer(service.texts.get((name, stamp, lat, lon, form), text), form, cycle, name, stamp)
+    return _answer(
+        service.texts.get((name, stamp, lat, lon, form, *_newest(service, name)), text),
+        form,
+        cycle,
+        name,
+        stamp,
+    )
 
 
 @router.post(
@@ -107,23 +113,35 @@ def area(
     areas = areas_in(body, service.stored.forecast(name, stamp).grid, service.config.limits)
 
     def text() -> bytes:
-        with service.areas.entered(), service.stored.reading(name, stamp) as forecast:
+        with service.stored.reading(name, stamp) as forecast:
             frames = _frames(service, name, forecast)
             series = of_areas(forecast.data, frames, areas)
         if form == "csv":
             return csv(series).encode()
         return json_bytes(areas_json(series, _about(name, summary, forecast.data)))
 
-    key = (name, stamp, blake2b(body).digest(), form)
-    return _answer(service.texts.get(key, text), form, cycle, name, stamp)
+    key = (name, stamp, blake2b(body).digest(), form, *_newest(service, name))
+    found = service.texts.kept(key)
+    if found is None:
+        # Those who wait hold threads, too.
+        with service.areas.entered():
+            found = service.texts.get(key, text)
+    return _answer(found, form, cycle, name, stamp)
 
 
 def _answer(body: bytes, form: str, asked: str, domain: str, stamp: str) -> Response:
-    headers = dict(NO_CACHE if asked == LATEST else IMMUTABLE)
+    # Frames that come late are in it from then on.
+    headers = dict(NO_CACHE if asked == LATEST else A_MINUTE)
     if form == "csv":
         headers["Content-Disposition"] = f'attachment; filename="{domain}-{stamp}.csv"'
     media_type = "text/csv; charset=utf-8" if form == "csv" else "application/json"
     return Response(body, media_type=media_type, headers=headers)
+
+
+def _newest(service: Service, domain: str) -> tuple[str, int]:
+    """What changes when a frame comes or goes."""
+    frames = service.stored.frames(domain)
+    return (frames[-1], len(frames)) if frames else ("", 0)
 
 
 def _about(name: str, summary: dict[str, Any], forecast: xr.Dataset) -> dict[str, Any]:

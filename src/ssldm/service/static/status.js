@@ -43,7 +43,10 @@ function cycleText(cycle) {
     asked: number(cycle.asked_members, 0),
     reason: cycle.reasons.join("; "),
   };
-  if (cycle.state === "full") return t("Forecast of {time}, {members} members", values);
+  if (cycle.state === "full") {
+    const text = t("Forecast of {time}, {members} members", values);
+    return values.reason ? `${text}: ${values.reason}` : text;
+  }
   const text = {
     "fewer members": t("Fewer members: {members} of {asked}", values),
     extrapolation: t("Extrapolation only", values),
