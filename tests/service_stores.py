@@ -6,13 +6,14 @@ import numpy as np
 import xarray as xr
 from forecasts import KNMI
 
+from ssldm.config_file import parsed
 from ssldm.forecast.dataset import nowcast_dataset
 from ssldm.product_files import products_of
 from ssldm.products_config import ProductsConfig
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import observations
 from ssldm.radar.simulation import simulate
-from ssldm.service.config import ServiceConfig, service_config
+from ssldm.service.config import ServiceConfig
 from ssldm.service.places import bounds_of
 from ssldm.service.store import Store
 from ssldm.service.times import Clock, iso, stamp_of
@@ -38,7 +39,7 @@ def config_of(**changes: Any) -> ServiceConfig:
         "periods": [PERIOD],
         **changes,
     }
-    return service_config(given)
+    return parsed(ServiceConfig, given)
 
 
 def clock_after(minutes: float = 1.0) -> Clock:

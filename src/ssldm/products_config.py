@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pandas as pd
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from ssldm.config import Config, first_fault
+from ssldm.config import Config
+from ssldm.config_file import read_yaml
 from ssldm.errors import ConfigurationError
 
 Format = Literal["nc", "zarr", "cog"]
@@ -52,31 +52,13 @@ class ProductsConfig(Config):
             raise ConfigurationError(f"expected periods such as 60min ({error})") from error
 
 
-def products_config(given: object, where: str = "") -> ProductsConfig:
-    """What is asked for by the keys of `ProductsConfig`.
-
-    Raises:
-        ConfigurationError: others, or values that do not fit.
-    """
-    try:
-        return ProductsConfig.model_validate(given)
-    except ValidationError as error:
-        raise ConfigurationError(f"{where}{first_fault(error, ProductsConfig)}") from error
-
-
 def read_products_config(path: Path) -> ProductsConfig:
     """A configuration in a YAML file; paths in it are relative to the file.
 
     Raises:
         ConfigurationError: no such file, no YAML, or something else in it.
     """
-    try:
-        given = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(
-            f"{path}: expected products in YAML ({' '.join(str(error).split())})"
-        ) from error
-    config = products_config({} if given is None else given, f"{path}: ")
+    config = read_yaml(ProductsConfig, path, "products")
     places = {
         name: path.parent / place for name in ("points", "polygons") if (place := getattr(config, name))
     }

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from radar_feed import START, STEP, QuickModel, storm, write_frame
 
-from ssldm.service.config import service_config
+from ssldm.config_file import parsed
+from ssldm.service.config import ServiceConfig
 from ssldm.service.cycle import LEAST_MEMBERS, Pace
 from ssldm.service.forecaster import Forecaster
 from ssldm.service.store import Store
@@ -36,8 +37,8 @@ def made():
 
 def service(tmp_path, **keys):
     domain = {"name": "test", "watch": [str(tmp_path / "radar")], "members": 6}
-    return service_config(
-        {"domains": [domain], "store": str(tmp_path / "store"), "periods": ["15min"]} | keys
+    return parsed(
+        ServiceConfig, {"domains": [domain], "store": str(tmp_path / "store"), "periods": ["15min"]} | keys
     )
 
 
@@ -217,7 +218,7 @@ def test_a_frame_that_waited_for_too_long_is_told_to_have_none(tmp_path, radar, 
     assert answered(config) == STAMPS[2:]
     states = [cycle["state"] for cycle in running.store.cycles("test")]
     assert states == ["none", "full", *["none"] * 4, "full", "full"]
-    assert "no time" in running.store.cycle("test", STAMPS[5])["reasons"][0]
+    assert "older than 10min" in running.store.cycle("test", STAMPS[5])["reasons"][0]
 
 
 def test_amounts_begin_with_what_was_observed(tmp_path, radar, observed, made):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from ssldm.config_file import parsed
 from ssldm.errors import ConfigurationError
-from ssldm.service.config import read_service_config, service_config
+from ssldm.service.config import ServiceConfig, read_service_config
 
 DOMAIN = {"name": "nl", "watch": ["radar"]}
 RULE = {"name": "town", "lat": 52.0, "lon": 5.0, "threshold": 5.0, "probability": 0.5}
@@ -28,7 +29,7 @@ RULE = {"name": "town", "lat": 52.0, "lon": 5.0, "threshold": 5.0, "probability"
 )
 def test_what_does_not_fit_is_told_in_one_line(keys, told):
     with pytest.raises(ConfigurationError, match=told.replace("?", r"\?")) as error:
-        service_config(keys)
+        parsed(ServiceConfig, keys)
     assert "\n" not in str(error.value)
 
 
@@ -38,7 +39,7 @@ def test_what_does_not_fit_is_told_in_one_line(keys, told):
 def test_an_alarm_is_for_one_kind_of_place(place):
     rule = {"name": "town", "threshold": 5.0, "probability": 0.5} | place
     with pytest.raises(ConfigurationError):
-        service_config({"domains": [DOMAIN | {"alarms": [rule]}]})
+        parsed(ServiceConfig, {"domains": [DOMAIN | {"alarms": [rule]}]})
 
 
 def test_files_are_beside_the_configuration(tmp_path):

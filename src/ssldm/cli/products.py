@@ -36,14 +36,16 @@ def products(
     format: Annotated[str, typer.Option(help="Of the maps: nc, zarr or cog (GeoTIFF).")] = "nc",  # noqa: A002
 ) -> None:
     """Write products of a forecast: maps, and tables of points and catchments."""
+    from ssldm.config_file import parsed
     from ssldm.forecast.dataset import open_nowcast
     from ssldm.paths import check_no_source
     from ssldm.product_files import write_asked
-    from ssldm.products_config import products_config
+    from ssldm.products_config import ProductsConfig
     from ssldm.radar.isolation import open_isolated
 
     check_no_source(out, [forecast, *(observations or []), *filter(None, (points, polygons))])
-    asked = products_config(
+    asked = parsed(
+        ProductsConfig,
         {
             "quantiles": _numbers("quantiles", quantiles),
             "thresholds": _numbers("thresholds", thresholds),
@@ -52,7 +54,7 @@ def products(
             "polygons": polygons,
             "least_covered": least_covered,
             "format": format,
-        }
+        },
     )
     observed = open_isolated(observations) if observations else None
     for path in write_asked(open_nowcast(forecast), asked, out, observed):

@@ -52,7 +52,8 @@ def serve(
 ) -> None:
     """Forecast every new frame, and answer with a map, an API and alarms."""
     from ssldm.checks import one_of
-    from ssldm.service.config import read_service_config, service_config
+    from ssldm.config_file import parsed
+    from ssldm.service.config import ServiceConfig, read_service_config
     from ssldm.service.run import serve as run
 
     one_of("log level", log_level, ("debug", "info", "warning", "error"))
@@ -68,7 +69,7 @@ def serve(
     domain = {"name": "radar", "watch": tuple(watch or ()), "model": model, "members": members}
     played = {} if replay is None else {"replay": {"start": replay, "speed": speed}}
     run(
-        service_config({"domains": (domain,), "store": store, "budget": budget, **played}),
+        parsed(ServiceConfig, {"domains": (domain,), "store": store, "budget": budget, **played}),
         host,
         port,
         level=log_level,

@@ -5,11 +5,10 @@ from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
-import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ssldm.config import Config, first_fault
-from ssldm.errors import ConfigurationError
+from ssldm.config import Config
+from ssldm.config_file import read_yaml
 
 Positive = Annotated[float, Field(gt=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -195,31 +194,13 @@ class ServiceConfig(Config):
         return next((domain for domain in self.domains if domain.name == name), None)
 
 
-def service_config(given: object, where: str = "") -> ServiceConfig:
-    """A service by the keys of `ServiceConfig`.
-
-    Raises:
-        ConfigurationError: others, or values that do not fit.
-    """
-    try:
-        return ServiceConfig.model_validate(given)
-    except ValidationError as error:
-        raise ConfigurationError(f"{where}{first_fault(error, ServiceConfig)}") from error
-
-
 def read_service_config(path: Path) -> ServiceConfig:
     """A configuration in a YAML file; files that it names are relative to it.
 
     Raises:
         ConfigurationError: no such file, no YAML, or something else in it.
     """
-    try:
-        given = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(
-            f"{path}: expected a service in YAML ({' '.join(str(error).split())})"
-        ) from error
-    config = service_config({} if given is None else given, f"{path}: ")
+    config = read_yaml(ServiceConfig, path, "a service")
     folder = path.parent
     domains = tuple(
         domain.model_copy(

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ssldm.config_file import parsed
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.radar.grid import Grid
 from ssldm.radar.observations import NAME, observations
 from ssldm.radar.simulation import endless_storm
-from ssldm.service.config import ServiceConfig, service_config
+from ssldm.service.config import ServiceConfig
 from ssldm.service.times import Clock
 
 _SIDE, _PIXEL_METRES = 256, 1000.0
@@ -34,7 +35,8 @@ def demo_config(folder: Path, members: int) -> ServiceConfig:
         "members": members,
         "alarms": [alarm],
     }
-    return service_config(
+    return parsed(
+        ServiceConfig,
         {
             "domains": [domain],
             "store": str(folder / "store"),
@@ -43,7 +45,7 @@ def demo_config(folder: Path, members: int) -> ServiceConfig:
             "budget": "30s",
             "stale": "2h",
             "replay": {"start": str(start), "speed": _SPEED},
-        }
+        },
     )
 
 

@@ -95,7 +95,7 @@ class Domain:
         for stamp in left if answered else ():
             time = time_of(stamp)
             if stamp > answered[0] and time is not None:
-                reason = f"there was no time for it until it was {self._config.catch_up} old"
+                reason = f"it was older than {self._config.catch_up} when there was time for it"
                 waited = monotonic() - self._seen.get(time, monotonic())
                 self._publish(unanswered(time, reason, self._domain.members), waited)
 
