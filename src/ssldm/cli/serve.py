@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from ssldm.service.config import ServiceConfig
 
 
+# Options that say what a file of --config says, and of these what the others take.
+_OF_WATCH = ("model", "members", "store", "budget", "replay", "speed", "answer_only")
+_OF_DEMO, _OF_CONFIG = ("members",), ("answer_only",)
+
+
 def register(app: typer.Typer) -> None:
     app.command()(serve)
 
 
 def serve(
+    context: typer.Context,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A service in YAML: domains, store, alarms, limits.")
     ] = None,
@@ -59,6 +65,10 @@ def serve(
     one_of("log level", log_level, ("debug", "info", "warning", "error"))
     if sum((config is not None, bool(watch), demo)) != 1:
         raise ConfigurationError("expected one of --config, --watch and --demo")
+    taken = _OF_WATCH if watch else _OF_DEMO if demo else _OF_CONFIG
+    if ignored := [name for name in _OF_WATCH if name not in taken and _is_given(context, name)]:
+        option = ignored[0].replace("_", "-")
+        raise ConfigurationError(f"expected --{option} with --watch alone, found it with another")
     typer.echo(f"The map: http://{host}:{port}/")
     if demo:
         _demo(members, host, port, log_level)
@@ -75,6 +85,11 @@ def serve(
         level=log_level,
         forecast=not answer_only,
     )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def _demo(members: int, host: str, port: int, level: str) -> None:
