@@ -14,6 +14,10 @@ from ssldm.service.store import Store
 from ssldm.service.times import stamp_of
 
 LAST = stamp_of(stores.LAST)
+SMALL = {
+    "type": "Polygon",
+    "coordinates": [[[1.8, 53.2], [2.0, 53.2], [2.0, 53.3], [1.8, 53.3], [1.8, 53.2]]],
+}
 AREA = f"/api/domains/{stores.DOMAIN}/cycles/{LAST}/area"
 
 
@@ -86,14 +90,17 @@ def test_shapes_that_take_long_are_refused_at_once(client):
     assert time.monotonic() - began < 3.0
 
 
-def test_what_is_far_too_large_is_refused_at_once(client):
+def test_what_is_far_too_large_is_refused_before_anything_is_computed(client, monkeypatch):
+    def computed(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("ssldm.service.routes.series.of_areas", computed)
     world = {
         "type": "Polygon",
         "coordinates": [[[-180, -89], [180, -89], [180, 89], [-180, 89], [-180, -89]]],
     }
-    began = time.monotonic()
     assert client.post(AREA, json=world).status_code == 422
-    assert time.monotonic() - began < 0.5
+    assert client.post(AREA, json=SMALL).status_code == 500
 
 
 def test_an_answer_that_takes_too_long_is_given_up(client_of, store, monkeypatch):
@@ -101,7 +108,7 @@ def test_an_answer_that_takes_too_long_is_given_up(client_of, store, monkeypatch
     frames = Store.frames
 
     def slow(self, domain):
-        go.wait(5)
+        go.wait(60)
         return frames(self, domain)
 
     client = client_of(store, limits={"seconds": 0.2})
@@ -112,7 +119,7 @@ def test_an_answer_that_takes_too_long_is_given_up(client_of, store, monkeypatch
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
     assert list(answer.json()) == ["detail"]
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 30.0
 
 
 def test_what_begins_in_time_may_go_on():
