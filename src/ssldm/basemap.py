@@ -143,12 +143,7 @@ class _Placer:
     def __init__(self, grid: PixelGrid) -> None:
         self.grid = grid
         self.transformer = grid.transformer_from("EPSG:4326")
-        columns, rows = (
-            np.linspace(-0.5, grid.width - 0.5, _EDGE),
-            np.linspace(-0.5, grid.height - 0.5, _EDGE),
-        )
-        mesh = np.meshgrid(grid.x + grid.dx * columns, grid.y + grid.dy * rows)
-        lon, lat = self.transformer.transform(*mesh, direction="INVERSE")
+        lon, lat = grid.in_degrees(_EDGE)
         self.bounds = (
             float(lon.min()) - _AROUND,
             float(lat.min()) - _AROUND,

@@ -1,15 +1,11 @@
 """`ssldm serve`: a live service with a map."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ssldm.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from ssldm.service.config import ServiceConfig
-
 
 # Options that say what a file of --config says, and of these what the others take.
 _OF_WATCH = ("model", "members", "store", "budget", "replay", "speed", "answer_only")
@@ -102,7 +98,7 @@ def _demo(members: int, host: str, port: int, level: str) -> None:
     from ssldm.service.store import Store
 
     with TemporaryDirectory(prefix="ssldm-demo-") as folder:
-        config: ServiceConfig = demo_config(Path(folder), members)
+        config = demo_config(Path(folder), members)
         clock = clock_of(Store(config.store), config)
         stop = threading.Event()
         feeding = threading.Thread(target=feed, args=(config, clock, stop), daemon=True)

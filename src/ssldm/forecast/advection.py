@@ -16,6 +16,8 @@ from ssldm.forecast.tiling import squares
 # Side in pixels of the squares of a large domain that are computed one after the other: some fields of them
 # stay in a processor's cache, and what is between is not in memory for the whole domain at once.
 CACHED = 512
+# Share of a pixel's sources that must be observed, but for rounding.
+WHOLE = 1.0 - 1e-4
 
 
 @dataclass(frozen=True)

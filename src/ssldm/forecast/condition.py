@@ -8,13 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssldm.forecast.advection import CACHED, Region, carry, trajectory
+from ssldm.forecast.advection import CACHED, WHOLE, Region, carry, trajectory
 from ssldm.forecast.tiling import in_pixels, squares
 from ssldm.model.carried import Carried
 from ssldm.radar.motion import SPACING
-
-# Share of a pixel's sources that must be observed, but for rounding.
-_WHOLE = 1.0 - 1e-4
 
 
 def carry_context(
@@ -103,7 +100,7 @@ def _carried(
         for past in displacements
     )
     # Unobserved as soon as one of the four pixels is that linear interpolation takes.
-    observed = (carry(seen, displacements[0][0], region) > _WHOLE) & (region.of(seen) > 0.0)
+    observed = (carry(seen, displacements[0][0], region) > WHOLE) & (region.of(seen) > 0.0)
     extrapolated = tracked[:, :1] * observed
     there = torch.cat([tracked[:, 1:], second], dim=1)
     compared = torch.cat([extrapolated.expand_as(tracked), second[:, :1].expand_as(second[:, 1:])], dim=1)

@@ -6,11 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssldm.forecast.advection import Region, carry, trajectory
+from ssldm.forecast.advection import WHOLE, Region, carry, trajectory
 from ssldm.radar.motion import SPACING
-
-# Share of a pixel's sources that must be observed, but for rounding.
-_WHOLE = 1.0 - 1e-4
 
 
 @torch.inference_mode()
@@ -35,5 +32,5 @@ def extrapolated_rate(
     found = []
     for displacement in islice(trajectory(coarse, region, SPACING), frames):
         rate, covered = carry(fields[None], displacement, region)[0]
-        found.append(rate.masked_fill((covered <= _WHOLE) | ~seen, torch.nan))
+        found.append(rate.masked_fill((covered <= WHOLE) | ~seen, torch.nan))
     return torch.stack(found).numpy()

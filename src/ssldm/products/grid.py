@@ -74,6 +74,17 @@ class PixelGrid:
         except pyproj.exceptions.CRSError as error:
             raise ConfigurationError(f"expected a map projection, found {crs!r:.80}") from error
 
+    def in_degrees(self, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Longitudes and latitudes ``(count, count)`` of points spread evenly from edge to edge.
+
+        Raises:
+            ObservationError: the nowcast has no georeference.
+        """
+        columns, rows = (np.linspace(-0.5, size - 0.5, count) for size in (self.width, self.height))
+        mesh = np.meshgrid(self.x + self.dx * columns, self.y + self.dy * rows)
+        lon, lat = self.transformer_from("EPSG:4326").transform(*mesh, direction="INVERSE")
+        return lon, lat
+
     def pixels(
         self, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -175,11 +175,15 @@ class AreasSeries(OfCycle):
 
 def json_answer(content: Mapping[str, Any], request: Request | None = None) -> Response:
     """JSON that may change at any time; 304 where the one who asks has it."""
-    body = json_bytes(content)
+    return tagged(json_bytes(content), "application/json", request)
+
+
+def tagged(body: bytes, media_type: str, request: Request | None) -> Response:
+    """A body that may change at any time; 304 where the one who asks has it."""
     headers = NO_CACHE | {"ETag": etag_of(body)}
     if request is not None and headers["ETag"] in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)
+    return Response(body, media_type=media_type, headers=headers)
 
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:

@@ -60,8 +60,9 @@ class Domain:
         times = frames["time"].values
         self._seen = {time: self._seen.get(time, now) for time in times}
         self._keep(frames)
-        self._give_up(times)
-        due = self._due(times)
+        answered = [cycle["cycle"] for cycle in self._store.cycles(self.name)]
+        self._give_up(times, answered)
+        due = self._due(times, answered)
         status.queue[self.name] = len(due)
         if not due:
             return False
@@ -86,9 +87,8 @@ class Domain:
             self._alarms.on_frame(frames.isel(time=slice(None, number + 1)))
             self._store.put_frame(self.name, stamp, frame)
 
-    def _give_up(self, times: Any) -> None:
+    def _give_up(self, times: Any, answered: list[str]) -> None:
         """Say of frames that have waited for too long that they get no forecast."""
-        answered = [cycle["cycle"] for cycle in self._store.cycles(self.name)]
         oldest = stamp_of(times[-1] - _timedelta(self._config.catch_up))
         left = [stamp for stamp in self._store.frames(self.name) if stamp <= oldest and stamp not in answered]
         # Those before the first of all cycles were there before the service was.
@@ -99,9 +99,8 @@ class Domain:
                 waited = monotonic() - self._seen.get(time, monotonic())
                 self._publish(unanswered(time, reason, self._domain.members), waited)
 
-    def _due(self, times: Any) -> list[np.datetime64]:
+    def _due(self, times: Any, answered: list[str]) -> list[np.datetime64]:
         """Frames that no cycle has answered, oldest first; the first of all have none before them."""
-        answered = {cycle["cycle"] for cycle in self._store.cycles(self.name)}
         since = times[-1] - _timedelta(self._config.catch_up)
         later = times[self._context - 2 :]
         return [time for time in later if time > since and stamp_of(time) not in answered]

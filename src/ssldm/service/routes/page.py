@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from ssldm.service.answers import NO_CACHE, etag_of, json_bytes
+from ssldm.service.answers import NO_CACHE, json_bytes, tagged
 from ssldm.service.base_map import Bounds, around, lines, towns
 from ssldm.service.refusals import NotThereError
 from ssldm.service.service import Service, ServiceOf
@@ -70,7 +70,4 @@ def _geojson(
     abouts = [service.stored.about(domain.name) for domain in service.config.domains]
     shown = around([about["bounds"] for about in abouts if about.get("bounds")])
     body = service.texts.get((kind, shown), lambda: json_bytes(make(shown)))
-    headers = NO_CACHE | {"ETag": etag_of(body)}
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type=_GEOJSON, headers=headers)
+    return tagged(body, _GEOJSON, request)

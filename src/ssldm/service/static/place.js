@@ -29,11 +29,6 @@ export class Place {
     return this.#asked?.lat === undefined ? null : this.#asked;
   }
 
-  /** Whether anything is asked for. */
-  get open() {
-    return this.#asked !== null;
-  }
-
   /** Forget it. */
   clear() {
     this.#asking?.abort();
@@ -76,11 +71,6 @@ export class Place {
       return;
     }
     this.#draw();
-  }
-
-  /** Show again what was asked for, if other content took its place. */
-  show() {
-    if (this.#answer) this.#draw();
   }
 
   /** Mark the time of the map in the chart. */
