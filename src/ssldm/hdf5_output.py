@@ -1,13 +1,19 @@
-"""NetCDF-4 files that end in an error of Python's when the disk is full."""
+"""NetCDF-4 files whose writing ends in an error of Python's when the disk is full or a signal comes."""
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 from ssldm.atomic import raising_kept, replacing
+from ssldm.signals import send_again
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -20,7 +26,7 @@ def replacing_hdf5(path: Path) -> Iterator[io.IOBase]:
     """
     with replacing(path) as aside, aside.open("w+b", buffering=0) as opened:
         file = _Remembering(opened)
-        with raising_kept(file, path):
+        with raising_kept(file, path), _signals_wait_for_callbacks():
             yield file
 
 
@@ -68,3 +74,39 @@ class _Remembering(io.RawIOBase):
         except OSError as error:
             self.error = self.error or error
             return size or 0
+
+
+@contextmanager
+def _signals_wait_for_callbacks() -> Iterator[None]:
+    """Let no handler raise while the HDF5 library calls a `_Remembering`: it crashes, or never hears of it.
+
+    A signal that comes then is sent again a moment later.
+    """
+    with ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():  # the only one that handlers run in
+            for number in _SIGNALS:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    signal.signal(number, _between_callbacks(handler))
+                    stack.callback(signal.signal, number, handler)
+        yield
+
+
+def _between_callbacks(handler: Callable[[int, FrameType | None], Any]) -> Callable[..., None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if any(code in _CALLBACKS for code in _codes_from(frame)):
+            send_again(number)
+        else:
+            handler(number, frame)
+
+    return handle
+
+
+def _codes_from(frame: FrameType | None) -> Iterator[CodeType]:
+    """What runs, and what called it."""
+    while frame is not None:
+        yield frame.f_code
+        frame = frame.f_back
+
+
+_CALLBACKS = {member.__code__ for member in vars(_Remembering).values() if hasattr(member, "__code__")}

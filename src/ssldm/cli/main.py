@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ssldm.errors import ConfigurationError, NoDataError, OutputError, SsldmError
+from ssldm.signals import hear_where_ignored
 
 # Typer brings its own click in some versions: the base of all errors in the arguments, wherever it lives.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -73,6 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     _be_heard_in_one_line()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+        hear_where_ignored({_Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT})
     _detailed.clear()
     try:
         status = _app()(args=arguments, prog_name="ssldm", standalone_mode=False)
