@@ -65,11 +65,21 @@ def test_what_has_a_stamp_never_changes_and_the_newest_does(client):
         assert newest.headers["cache-control"] == "no-cache", address
         if address != "/nowcast.nc":
             assert newest.content == answer.content
-    for address in (f"{DOMAIN}/times", f"{DOMAIN}/skill", f"{DOMAIN}/alarms", "/base/lines.geojson"):
+    lists = (f"{DOMAIN}/times", f"{DOMAIN}/skill", f"{DOMAIN}/alarms")
+    for address in (*lists, "/base/lines.geojson", "/public/weather-maps.json"):
         answer = client.get(address)
         assert answer.headers["cache-control"] == "no-cache"
         again = client.get(address, headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_latest_is_the_newest_that_has_a_forecast(own_store, client_of):
+    later = stores.LAST + stores.STEP
+    own_store.put_cycle(stores.DOMAIN, stores.summary_of(later, "none"), None, None)
+    client = client_of(own_store)
+    assert client.get(f"{DOMAIN}/cycles/latest").json()["cycle"] == LAST
+    assert client.get(f"{DOMAIN}/cycles/latest/point?lat=53.2&lon=1.9").json()["cycle"] == LAST
+    assert client.get(f"{DOMAIN}/times").json()["cycles"][-1]["cycle"] == stamp_of(later)
 
 
 def test_what_is_not_there_is_404_in_one_line(client):

@@ -77,11 +77,9 @@ def test_before_a_time_all_goes(store, observed):
         store.observed("a", STAMP)
 
 
-def test_domains_are_those_that_anything_is_known_of(store):
-    assert store.domains() == []
+def test_what_is_offered_and_the_status_are_read_back(store):
     store.put_about("a", {"title": "A"})
     store.put_status({"queue": 0})
-    assert store.domains() == ["a"]
     assert store.about("a") == {"title": "A"}
     assert store.status() == {"queue": 0}
 

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from ssldm.errors import SsldmError
@@ -20,7 +19,7 @@ from ssldm.radar.observations import NAME
 from ssldm.radar.times import usual_step
 from ssldm.service.config import AlarmRule
 from ssldm.service.store import Record, Store
-from ssldm.service.times import iso, stamp_of, time_of
+from ssldm.service.times import iso, span_of, stamp_of, time_of
 
 KIND = "alarms"
 _log = logging.getLogger(__name__)
@@ -224,7 +223,7 @@ def _observed(rule: AlarmRule, frames: xr.DataArray) -> float:
     if rule.period is None:
         return float(_series(rule, frames.isel(time=slice(-1, None))).values[-1])
     time = frames["time"].values[-1]
-    period = pd.Timedelta(rule.period).to_timedelta64()
+    period = span_of(rule.period)
     times = frames["time"].values
     if len(times) < 2:
         return float("nan")

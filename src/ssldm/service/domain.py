@@ -5,7 +5,6 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from ssldm.forecast.nowcaster import Nowcaster
@@ -16,7 +15,7 @@ from ssldm.service.cycle import Answer, Cycles, offered, unanswered
 from ssldm.service.skill import KIND, score_frame
 from ssldm.service.status import Status
 from ssldm.service.store import Store
-from ssldm.service.times import Clock, iso, stamp_of, time_of
+from ssldm.service.times import Clock, iso, seconds_of, span_of, stamp_of, time_of
 from ssldm.service.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class Domain:
         step = nowcaster.config.step_minutes * 60.0
         self._context = nowcaster.config.context_frames
         periods = [*config.periods, *(rule.period for rule in domain.alarms if rule.period is not None)]
-        longest = max(_seconds(each) for each in (*periods, config.catch_up))
+        longest = max(seconds_of(each) for each in (*periods, config.catch_up))
         self.watch = Watch(domain, LOOKED_AT * self._context + int(longest // step))
         self._cycles = Cycles(domain, config, nowcaster)
         self._alarms = Alarms(store, domain.name, domain.alarms)
@@ -75,7 +74,7 @@ class Domain:
         """Put new frames into the store, score by them, and let go of what is old."""
         known = set(self._store.frames(self.name))
         times = frames["time"].values
-        oldest = times[-1] - _timedelta(self._config.keep)
+        oldest = times[-1] - span_of(self._config.keep)
         new = [n for n, time in enumerate(times) if time >= oldest and stamp_of(time) not in known]
         if new:  # first, as the disk may be full
             self._store.drop_before(self.name, oldest)
@@ -89,7 +88,7 @@ class Domain:
 
     def _give_up(self, times: Any, answered: list[str]) -> None:
         """Say of frames that have waited for too long that they get no forecast."""
-        oldest = stamp_of(times[-1] - _timedelta(self._config.catch_up))
+        oldest = stamp_of(times[-1] - span_of(self._config.catch_up))
         left = [stamp for stamp in self._store.frames(self.name) if stamp <= oldest and stamp not in answered]
         # Those before the first of all cycles were there before the service was.
         for stamp in left if answered else ():
@@ -101,12 +100,12 @@ class Domain:
 
     def _due(self, times: Any, answered: list[str]) -> list[np.datetime64]:
         """Frames that no cycle has answered, oldest first; the first of all have none before them."""
-        since = times[-1] - _timedelta(self._config.catch_up)
+        since = times[-1] - span_of(self._config.catch_up)
         later = times[self._context - 2 :]
         return [time for time in later if time > since and stamp_of(time) not in answered]
 
     def _answer(self, frames: xr.DataArray, time: np.datetime64) -> Answer:
-        budget = _seconds(self._config.budget)
+        budget = seconds_of(self._config.budget)
         left = budget - (monotonic() - self._seen[time])
         step = np.median(np.diff(frames["time"].values)) / np.timedelta64(1, "s")
         interval = _OF_INTERVAL * float(step) / self._clock.speed / len(self._config.domains)
@@ -128,7 +127,7 @@ class Domain:
 
     def _publish(self, answer: Answer, latency: float) -> None:
         """Put an answer into the store, so many seconds after its frame came."""
-        summary, budget = answer.summary, _seconds(self._config.budget)
+        summary, budget = answer.summary, seconds_of(self._config.budget)
         if latency > budget:
             summary["reasons"].append(f"{latency:.0f} s after its frame, later than {budget:.0f} s")
         summary["degraded"] = summary["state"] != "full" or bool(summary["reasons"])
@@ -136,11 +135,3 @@ class Domain:
         self._store.put_cycle(self.name, summary, answer.forecast, answer.sample)
         told = ("cycle", "state", "members", "seconds", "latency_seconds", "reasons")
         _log.info("cycle", extra={"domain": self.name, **{name: summary[name] for name in told}})
-
-
-def _seconds(duration: str) -> float:
-    return pd.Timedelta(duration).total_seconds()
-
-
-def _timedelta(duration: str) -> np.timedelta64:
-    return pd.Timedelta(duration).to_timedelta64()

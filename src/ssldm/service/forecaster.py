@@ -4,15 +4,13 @@ import threading
 from collections.abc import Callable
 from time import sleep
 
-import pandas as pd
-
 from ssldm.errors import ObservationError
 from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.service.config import ServiceConfig
 from ssldm.service.domain import Domain
 from ssldm.service.status import Status
 from ssldm.service.store import Store
-from ssldm.service.times import Clock
+from ssldm.service.times import Clock, seconds_of
 
 _LEAST_POLL_SECONDS = 0.2
 
@@ -47,17 +45,17 @@ class Forecaster:
         for domain in self.domains:
             try:
                 answered |= domain.round(self.status)
-                self.status.well(domain.name)
+                self.status.clear(domain.name)
             except ObservationError as error:
-                self.status.ill(domain.name, str(error))
+                self.status.report(domain.name, str(error))
             except OSError as error:
                 # The disk is full, or the store is gone: what is not in it is answered when it is back.
-                self.status.ill(domain.name, f"store: {error.strerror or type(error).__name__}")
+                self.status.report(domain.name, f"store: {error.strerror or type(error).__name__}")
         return answered
 
     def run(self) -> None:
         """Go on for ever."""
-        poll = max(pd.Timedelta(self.config.poll).total_seconds() / self.clock.speed, _LEAST_POLL_SECONDS)
+        poll = max(seconds_of(self.config.poll) / self.clock.speed, _LEAST_POLL_SECONDS)
         threading.Thread(target=self.status.beat, daemon=True).start()
         while True:
             if not self.round():

@@ -2,14 +2,20 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+# Users, passwords and values of queries in addresses, such as those of signed ones.
+_SECRETS = re.compile(r'(?<=://)[^/\\\s"@]+(?=@)|(?<=[?&])([^=&\\\s"]+=)[^&\\\s"]+')
 
 
 class JsonLines(logging.Formatter):
-    """Time, level, logger and message, what a record says beside, and the traceback of an error."""
+    """Time, level, logger and message, what a record says beside, and the traceback of an error.
+
+    What is secret in addresses is left out.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """A record as one line."""
@@ -22,7 +28,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _PLAIN}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _SECRETS.sub(lambda found: f"{found[1] or ''}…", json.dumps(line, default=str))
 
 
 def log_to_stderr(level: str) -> None:

@@ -30,12 +30,12 @@ class Status:
         self.cycles = self.degraded = 0
         self.queue: dict[str, int] = {}
 
-    def well(self, domain: str) -> None:
+    def clear(self, domain: str) -> None:
         """Nothing is wrong with a domain."""
         self._errors.pop(domain, None)
 
-    def ill(self, domain: str, error: str) -> None:
-        """Something is; told once in the log."""
+    def report(self, domain: str, error: str) -> None:
+        """Something is; said once in the log."""
         if self._errors.get(domain) != error:
             _log.error(error, extra={"domain": domain})
         self._errors[domain] = error

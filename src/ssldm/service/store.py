@@ -66,10 +66,6 @@ class Store:
 
     # What is there.
 
-    def domains(self) -> list[str]:
-        """Names of the domains that anything is known of."""
-        return sorted(name for name in self._names("") if self._files.exists(self._path(name, "about.json")))
-
     def about(self, domain: str) -> Record | None:
         """What is offered of a domain; None before its first frame."""
         return self._read(f"{domain}/about.json")

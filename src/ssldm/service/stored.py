@@ -63,6 +63,11 @@ class Stored:
         found: list[Record] = self._for_a_moment("cycles", domain, lambda: self.store.cycles(domain))
         return found
 
+    def newest(self, domain: str) -> Record | None:
+        """Summary of the newest cycle that has a forecast."""
+        made = (cycle for cycle in reversed(self.cycles(domain)) if cycle.get("state") != "none")
+        return next(made, None)
+
     def records(self, domain: str, kind: str) -> list[Record]:
         """Records of a kind."""
         found: list[Record] = self._for_a_moment(kind, domain, lambda: self.store.records(domain, kind))
@@ -74,16 +79,16 @@ class Stored:
         return found
 
     def cycle(self, domain: str, stamp: str) -> Record:
-        """Summary of a cycle, by its stamp or `LATEST`.
+        """Summary of a cycle, by its stamp; by `LATEST` of the newest that has a forecast.
 
         Raises:
             NotThereError: none.
         """
         if stamp == LATEST:
-            cycles = self.cycles(domain)
-            if not cycles:
-                raise NotThereError("no cycle yet")
-            return cycles[-1]
+            found = self.newest(domain)
+            if found is None:
+                raise NotThereError("no forecast yet")
+            return found
         found = self.store.cycle(domain, stamp) if time_of(stamp) is not None else None
         if found is None:
             raise NotThereError("no such cycle")

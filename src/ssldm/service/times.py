@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 # Of an array without dimensions, too, as a coordinate holds it.
@@ -31,6 +32,16 @@ def time_of(stamp: str) -> np.datetime64 | None:
 def iso(time: Time) -> str:
     """A time as ``2010-08-26T03:30:00Z``."""
     return f"{time.astype('datetime64[s]')}Z"
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds of a duration such as ``120s`` or ``1h``."""
+    return pd.Timedelta(duration).total_seconds()
+
+
+def span_of(duration: str) -> np.timedelta64:
+    """A duration such as ``120s`` or ``1h``, to add to times."""
+    return pd.Timedelta(duration).to_timedelta64()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,7 +11,8 @@ from pydantic import BaseModel
 
 from ssldm.service.metrics import heartbeat_age
 from ssldm.service.service import Service, ServiceOf
-from ssldm.service.times import time_of
+from ssldm.service.store import Record
+from ssldm.service.times import span_of, time_of
 
 _HEARTBEAT_SECONDS = 60.0
 
@@ -36,7 +36,7 @@ def health_router(registry: CollectorRegistry) -> APIRouter:
     def health(service: ServiceOf) -> Response:
         """200 if forecasts are made in time, else 503 with the reason."""
         found = _faults(service)
-        newest = {each.name: _newest(service, each.name) for each in service.config.domains}
+        newest = {each.name: _stamp(service.stored.newest(each.name)) for each in service.config.domains}
         content: dict[str, Any] = {"status": "ok", "reason": None, "domains": newest}
         if found is not None:
             content |= {"status": found[0], "reason": found[1]}
@@ -65,10 +65,10 @@ def _of_store(service: Service) -> tuple[str, str] | None:
 
 
 def _of_cycles(service: Service) -> tuple[str, str] | None:
-    stale = pd.Timedelta(service.config.stale).to_timedelta64()
+    stale = span_of(service.config.stale)
     for domain in service.config.domains:
-        newest = _newest(service, domain.name)
-        time = None if newest is None else time_of(newest)
+        newest = service.stored.newest(domain.name)
+        time = None if newest is None else time_of(newest["cycle"])
         if time is None:
             return "starting", f"no forecast yet of {domain.name}"
         age = service.clock.now() - time
@@ -87,6 +87,5 @@ def _of_forecaster(service: Service) -> tuple[str, str] | None:
     return None
 
 
-def _newest(service: Service, name: str) -> str | None:
-    made = [each["cycle"] for each in service.stored.cycles(name) if each.get("state") != "none"]
-    return str(made[-1]) if made else None
+def _stamp(cycle: Record | None) -> str | None:
+    return None if cycle is None else str(cycle["cycle"])

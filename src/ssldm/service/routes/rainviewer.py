@@ -83,11 +83,11 @@ def weather_maps(
         if time >= newest - _PAST
     ]
     nowcast = []
-    made = [cycle for cycle in service.stored.cycles(name) if cycle.get("state") != "none"]
-    if made and (start := time_of(made[-1]["cycle"])) is not None:
-        for minutes in made[-1].get("lead_minutes", []):
+    made = service.stored.newest(name)
+    if made is not None and (start := time_of(made["cycle"])) is not None:
+        for minutes in made.get("lead_minutes", []):
             time = start + np.timedelta64(round(minutes * 60), "s")
-            path = f"/v2/radar/{name}/{made[-1]['cycle']}/{minutes:g}"
+            path = f"/v2/radar/{name}/{made['cycle']}/{minutes:g}"
             if time > newest:
                 nowcast.append({"time": _unix(time), "path": path})
     content = {
@@ -97,7 +97,7 @@ def weather_maps(
         "radar": {"past": past, "nowcast": nowcast},
         "satellite": {"infrared": []},
     }
-    return json_answer(content)
+    return json_answer(content, request)
 
 
 @router.get(
