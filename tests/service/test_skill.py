@@ -4,7 +4,7 @@ import xarray as xr
 from radar_feed import START, STEP, storm
 
 from ssldm.radar.observations import NAME
-from ssldm.service.skill import SAMPLED, score_frame, skill_of
+from ssldm.service.skill import SAMPLED, recent, score_frame, skill_of
 from ssldm.service.store import Store
 from ssldm.service.times import stamp_of
 
@@ -47,7 +47,7 @@ def test_scores_equal_those_by_hand(store):
     assert lead["crps"] == pytest.approx(0.5 * pixels)
     assert lead["error"] == pytest.approx(2.0 * pixels)
     assert (lead["lead_minutes"], lead["pixels"]) == (5.0, pixels)
-    scores = skill_of([record], START)
+    scores = skill_of([record])
     assert scores["by_lead"] == [
         {"lead_minutes": 5.0, "crps": 0.5, "crps_extrapolation": 2.0, "pixels": pixels}
     ]
@@ -61,11 +61,11 @@ def test_frames_add_up(store):
     put(store, 0, fields(0.0, 2.0), fields(0.0)[0])
     put(store, 1, fields(0.0, 2.0), fields(0.0)[0])
     records = [score_frame(store, "test", frame(n, rate), [1.0]) for n, rate in ((1, 1.0), (2, 0.0))]
-    scores = skill_of(records, START)
+    scores = skill_of(records)
     (bin_,) = scores["reliability"][0]["bins"]
     assert bin_["observed"] == 0.5
     assert 0.0 <= bin_["low"] <= 0.5 <= bin_["high"] <= 1.0
-    assert skill_of(records, START + 2 * STEP)["frames"] == 1
+    assert recent(records, START + STEP) == records[:1]
 
 
 def test_what_was_not_observed_or_not_forecast_is_left_out(store):
@@ -81,8 +81,8 @@ def test_what_was_not_observed_or_not_forecast_is_left_out(store):
 def test_the_extrapolation_has_no_reliability(store):
     put(store, 0, fields(2.0), fields(2.0)[0], state="extrapolation")
     record = score_frame(store, "test", frame(1, 1.0), [1.0])
-    assert skill_of([record], START)["reliability"][0]["bins"] == []
+    assert skill_of([record])["reliability"][0]["bins"] == []
 
 
 def test_nothing_known_is_no_score():
-    assert skill_of([], START) == {"frames": 0, "by_lead": [], "reliability": []}
+    assert skill_of([]) == {"frames": 0, "by_lead": [], "reliability": []}

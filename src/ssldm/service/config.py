@@ -158,6 +158,7 @@ class ServiceConfig(Config):
         catch_up: frames this much older than the newest are still forecast from, after a pause.
         poll: between looks at the files.
         stale: age of the newest forecast's frame from which on the service is not healthy.
+        calibrate: whether probabilities of rates are corrected by what came of the last hours' forecasts.
         thresholds, periods, quantiles: of the maps, as `ssldm.products_config.ProductsConfig`.
         replay: times of the past to play, for trials and training.
         origins: of other sites whose pages may read answers; none where empty.
@@ -172,6 +173,7 @@ class ServiceConfig(Config):
     catch_up: Duration = "1h"
     poll: Duration = "5s"
     stale: Duration = "20min"
+    calibrate: bool = False
     thresholds: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.5, 2.0, 5.0, 10.0)
     periods: tuple[Duration, ...] = ("60min",)
     quantiles: Annotated[tuple[Share, ...], Field(min_length=1)] = (0.1, 0.5, 0.9)

@@ -1,5 +1,6 @@
 """One cycle: from the newest frames to a forecast in the time that there is."""
 
+import json
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -19,9 +20,11 @@ from ssldm.products_config import ProductsConfig
 from ssldm.radar.context import latest_context
 from ssldm.radar.motion import estimate_motion
 from ssldm.radar.observations import NAME, time_step
+from ssldm.service.calibration import ATTRIBUTE, with_calibration
 from ssldm.service.config import DomainConfig, ServiceConfig
 from ssldm.service.places import bounds_of
 from ssldm.service.skill import SAMPLED
+from ssldm.service.store import Record
 from ssldm.service.times import iso, stamp_of
 
 # Of members: with fewer, probabilities say too little, and the extrapolation is quicker.
@@ -98,13 +101,20 @@ class Cycles:
     nowcaster: Nowcaster
     pace: Pace = field(default_factory=Pace)
 
-    def answer(self, frames: xr.DataArray, time: np.datetime64, seconds: float) -> Answer:
+    def answer(
+        self,
+        frames: xr.DataArray,
+        time: np.datetime64,
+        seconds: float,
+        calibration: Record | None = None,
+    ) -> Answer:
         """A forecast from a frame's time, as good as the time allows.
 
         Args:
             frames: ``(time, y, x)`` in mm/h, with those before.
             time: of the frame.
             seconds: that the forecast may take.
+            calibration: of `ssldm.service.calibration.calibration_of`, for members' probabilities.
         """
         began = monotonic()
         known = frames.sel(time=slice(None, time))
@@ -124,7 +134,11 @@ class Cycles:
             members = 0
             forecast = self._extrapolation(context, motion)
             extrapolated = forecast[NAME].values[0]
-        whole = forecast.merge(_maps(forecast, known, self.config), compat="override")
+            calibration = None
+        maps = with_calibration(_maps(forecast, known, self.config), calibration)
+        whole = forecast.merge(maps, compat="override")
+        if calibration is not None:
+            whole.attrs[ATTRIBUTE] = json.dumps(calibration)
         took = monotonic() - began
         if members:
             self.pace.learn(fixed, took - fixed, members)
@@ -132,6 +146,7 @@ class Cycles:
             self.pace.doubt()
         state, reasons = self._how(members, seconds)
         summary = _summary(time, state, reasons, self.domain.members, forecast, took)
+        summary["calibration"] = calibration
         return Answer(summary, whole, _sample(forecast, extrapolated))
 
     def _how(self, members: int, seconds: float) -> tuple[str, list[str]]:

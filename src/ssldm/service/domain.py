@@ -10,11 +10,12 @@ import xarray as xr
 from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.radar.context import LOOKED_AT
 from ssldm.service.alarms import Alarms
+from ssldm.service.calibration import calibration_of
 from ssldm.service.config import DomainConfig, ServiceConfig
 from ssldm.service.cycle import Answer, Cycles, offered, unanswered
-from ssldm.service.skill import KIND, score_frame
+from ssldm.service.skill import KIND, recent, score_frame
 from ssldm.service.status import Status
-from ssldm.service.store import Store
+from ssldm.service.store import Record, Store
 from ssldm.service.times import Clock, iso, seconds_of, span_of, stamp_of, time_of
 from ssldm.service.watch import Watch
 
@@ -110,7 +111,7 @@ class Domain:
         step = np.median(np.diff(frames["time"].values)) / np.timedelta64(1, "s")
         interval = _OF_INTERVAL * float(step) / self._clock.speed / len(self._config.domains)
         try:
-            answer = self._cycles.answer(frames, time, min(left, interval))
+            answer = self._cycles.answer(frames, time, min(left, interval), self._calibration(time))
         except MemoryError:
             answer = unanswered(time, "not enough memory", self._domain.members)
         except Exception as error:  # noqa: BLE001  # one frame must not stop the others
@@ -124,6 +125,12 @@ class Domain:
                 self._alarms.on_forecast(answer.forecast, frames.sel(time=slice(None, time)))
         self._publish(answer, monotonic() - self._seen[time])
         return answer
+
+    def _calibration(self, time: np.datetime64) -> Record | None:
+        """What the last hours before a frame ask for, if that is asked for."""
+        if not self._config.calibrate:
+            return None
+        return calibration_of(recent(self._store.records(self.name, KIND), time))
 
     def _publish(self, answer: Answer, latency: float) -> None:
         """Put an answer into the store, so many seconds after its frame came."""

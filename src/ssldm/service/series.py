@@ -1,7 +1,7 @@
 """Rain of a point and of areas over the lead times, with what was observed before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dask
@@ -17,6 +17,7 @@ from ssldm.products.grid import PixelGrid
 from ssldm.products.polygons import Area
 from ssldm.products_config import ProductsConfig
 from ssldm.radar.observations import NAME
+from ssldm.service.calibration import calibration_in, with_calibration
 from ssldm.service.refusals import NotThereError
 
 # Of an area that must be forecast for its mean, see `covered_share`.
@@ -109,7 +110,9 @@ def of_point(forecast: xr.Dataset, frames: Frames, lat: float, lon: float) -> Se
     observed = xr.DataArray(
         seen.reshape(-1, 1), dims=("time", "point"), coords={"time": frames.times, "point": ["1"]}, name=NAME
     )
-    return _series("point", named, observed, asked_of(forecast))
+    series = _series("point", named, observed, asked_of(forecast))
+    # Of areas nothing is known of how their probabilities did.
+    return replace(series, products=with_calibration(series.products, calibration_in(forecast)))
 
 
 def of_areas(forecast: xr.Dataset, frames: Frames, areas: Sequence[Area]) -> Series:

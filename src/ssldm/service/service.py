@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import numpy as np
 from fastapi import Depends, Request
 
 from ssldm.service.answers import json_bytes
@@ -21,7 +20,6 @@ from ssldm.service.times import Clock, time_of
 _TEXT_BYTES, _FILE_BYTES = 2**25, 2**31
 # What a small file counts, as each is open: so that there are no more than 128.
 _LEAST_FILE = 2**24
-SKILL_HOURS = 3
 # What takes long, at once of a kind; the others' time to wait in seconds.
 _AT_ONCE, _WAIT = 3, 10.0
 
@@ -73,15 +71,15 @@ class Service:
 
     def skill(self, name: str) -> Record:
         """How the forecasts of a domain did, over the last hours of its frames."""
-        from ssldm.service.skill import KIND, skill_of
+        from ssldm.service.skill import HOURS, KIND, recent, skill_of
 
         frames, records = self.stored.frames(name), self.stored.records(name, KIND)
         newest = time_of(frames[-1]) if frames else None
-        since = self.clock.now() if newest is None else newest - SKILL_HOURS * np.timedelta64(1, "h")
+        last_hours = [] if newest is None else recent(records, newest)
         # Samples of frames are drawn for the intervals, which takes a moment.
         key = ("skill", name, frames[-1] if frames else None, len(records))
-        text = self.texts.get(key, lambda: json_bytes(skill_of(records, since)))
-        return {"hours": SKILL_HOURS, **json.loads(text)}
+        text = self.texts.get(key, lambda: json_bytes(skill_of(last_hours)))
+        return {"hours": HOURS, "calibrated": self.config.calibrate, **json.loads(text)}
 
     def alarms(self, domain: DomainConfig) -> Record:
         """Rules and alarms of a domain."""

@@ -8,15 +8,19 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.radar.observations import NAME
+from ssldm.service.calibration import calibrated
 from ssldm.service.store import Record, Store
 from ssldm.service.times import stamp_of, time_of
 from ssldm.verification.crps import crps_ensemble
 
 KIND = "skill"
+HOURS = 3
 # Every so many-th pixel of a row and of a column is scored.
 SAMPLED = 4
-# Classes of forecast probability: the n-th holds those nearest to n of so many.
+_SUMS = "forecast", "issued", "observed", "count"
+# Classes of forecast probability: those of no member, and up to each of so many parts of 1.
 CLASSES = 10
+_ROUNDING = 1e-6
 _RESAMPLES, _LEVEL = 500, 0.9
 
 
@@ -31,12 +35,13 @@ def score_frame(store: Store, domain: str, frame: xr.DataArray, thresholds: Sequ
 
     Returns:
         ``leads``: by lead time ``crps`` and ``error`` (of the extrapolation) in mm/h, summed over ``pixels``.
-        ``reliability``: by threshold and class of probability ``forecast`` (sum), ``observed`` and ``count``.
+        ``reliability``: by threshold and class of the members' probability ``forecast`` (its sum), ``issued``
+        (the sum after the forecast's calibration), ``observed`` and ``count``.
     """
     time = frame["time"].values
     observed = frame.values[::SAMPLED, ::SAMPLED]
     leads = []
-    sums = np.zeros((len(thresholds), CLASSES + 1, 3))
+    sums = np.zeros((len(thresholds), CLASSES + 1, len(_SUMS)))
     for cycle in store.cycles(domain):
         start = time_of(cycle["cycle"])
         if start is None or not cycle["lead_minutes"]:
@@ -65,14 +70,13 @@ def score_frame(store: Store, domain: str, frame: xr.DataArray, thresholds: Sequ
             }
         )
         if cycle["state"] != "extrapolation":
-            sums += _reliability_sums(members[:, known], observed[known], thresholds)
+            sums += _reliability_sums(
+                members[:, known], observed[known], thresholds, cycle.get("calibration")
+            )
     reliability = [
         {
             "threshold": threshold,
-            **{
-                name: [round(float(v), 6) for v in sums[i, :, k]]
-                for k, name in enumerate(("forecast", "observed", "count"))
-            },
+            **{name: [round(float(v), 6) for v in sums[i, :, k]] for k, name in enumerate(_SUMS)},
         }
         for i, threshold in enumerate(thresholds)
     ]
@@ -80,20 +84,32 @@ def score_frame(store: Store, domain: str, frame: xr.DataArray, thresholds: Sequ
 
 
 def _reliability_sums(
-    members: NDArray[np.float32], observed: NDArray[np.float32], thresholds: Sequence[float]
+    members: NDArray[np.float32],
+    observed: NDArray[np.float32],
+    thresholds: Sequence[float],
+    calibration: Record | None,
 ) -> NDArray[np.float64]:
-    """Forecast probabilities, events and numbers, summed by threshold and class ``(threshold, class, 3)``."""
-    sums = np.zeros((len(thresholds), CLASSES + 1, 3))
+    """`_SUMS` by threshold and class ``(threshold, class, sum)``."""
+    sums = np.zeros((len(thresholds), CLASSES + 1, len(_SUMS)))
     for i, threshold in enumerate(thresholds):
         probability = (members >= threshold).mean(axis=0)
-        cls = np.rint(probability * CLASSES).astype(np.int64)
-        for k, values in enumerate((probability, observed >= threshold, np.ones_like(probability))):
+        cls = np.ceil(probability * CLASSES - _ROUNDING).astype(np.int64)
+        issued = calibrated(probability, calibration, threshold)
+        terms = probability, issued, observed >= threshold, np.ones_like(probability)
+        for k, values in enumerate(terms):
             sums[i, :, k] = np.bincount(cls, values, CLASSES + 1)
     return sums
 
 
-def skill_of(records: Sequence[Record], since: np.datetime64) -> Record:
-    """Scores of the frames since a time.
+def recent(records: Sequence[Record], time: np.datetime64) -> list[Record]:
+    """Those of the frames of the last hours before a time."""
+    first = time - HOURS * np.timedelta64(1, "h")
+    times = ((record, time_of(record["frame"])) for record in records)
+    return [record for record, when in times if when is not None and first <= when <= time]
+
+
+def skill_of(records: Sequence[Record]) -> Record:
+    """Scores of some frames.
 
     Returns:
         ``frames``, their number; ``by_lead``, of each lead time ``crps`` and ``crps_extrapolation`` in mm/h;
@@ -101,15 +117,14 @@ def skill_of(records: Sequence[Record], since: np.datetime64) -> Record:
         frequency, with the interval from ``low`` to ``high`` that holds nine tenths of those of resampled
         frames, null where there is one frame.
     """
-    recent = [each for each in records if (when := time_of(each["frame"])) is not None and when >= since]
     by_lead: dict[float, list[float]] = {}
-    for record in recent:
+    for record in records:
         for lead in record["leads"]:
             sums = by_lead.setdefault(lead["lead_minutes"], [0.0, 0.0, 0.0])
             for k, name in enumerate(("crps", "error", "pixels")):
                 sums[k] += lead[name]
     return {
-        "frames": len(recent),
+        "frames": len(records),
         "by_lead": [
             {
                 "lead_minutes": minutes,
@@ -119,7 +134,7 @@ def skill_of(records: Sequence[Record], since: np.datetime64) -> Record:
             }
             for minutes, (crps, error, pixels) in sorted(by_lead.items())
         ],
-        "reliability": _reliability(recent),
+        "reliability": _reliability(records),
     }
 
 
@@ -129,7 +144,7 @@ def _reliability(records: Sequence[Record]) -> list[Record]:
     for threshold in thresholds:
         sums = np.array(
             [
-                [part[name] for name in ("forecast", "observed", "count")]
+                [part.get(name, part["forecast"]) for name in ("issued", "observed", "count")]
                 for record in records
                 for part in record["reliability"]
                 if part["threshold"] == threshold

@@ -41,6 +41,9 @@ export async function showSkill(domain) {
     crpsTable(skill.by_lead),
     el("h3", {}, t("Reliability")),
     el("p", { class: "small" }, t("Of the times when rain was forecast with a probability, how often did it rain? On the diagonal is best. Lines: 90% intervals; bars: how many forecasts (logarithmic).")),
+    ...(skill.calibrated
+      ? [el("p", { class: "small" }, t("Probabilities of rain rates are corrected by what came of these hours' forecasts."))]
+      : []),
     el("div", { class: "multiples" }, skill.reliability.map(reliabilityChart)),
     reliabilityTable(skill.reliability),
   );
