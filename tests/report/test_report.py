@@ -28,8 +28,9 @@ from ssldm.radar.simulation import simulate
 from ssldm.report.contestants import Contestant, EnsembleSettings, Forecaster, baseline
 from ssldm.report.evaluate import evaluate
 from ssldm.report.forecast_files import FileContestant
-from ssldm.report.hindcasts import Worker, in_processes, read_statistics
+from ssldm.report.hindcasts import Worker, read_statistics
 from ssldm.report.preparation import Report, Selection, plan_of, prepare
+from ssldm.report.work import in_processes
 from ssldm.verification.case import Case
 from ssldm.verification.crps import crps_sums
 from ssldm.verification.ensemble import error_sums

@@ -13,10 +13,11 @@ from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.report.headline import headline, looks
-from ssldm.report.hindcasts import Work, compute_statistics, read_statistics
+from ssldm.report.hindcasts import compute_statistics, read_statistics
 from ssldm.report.page import Page, write_markdown, write_page
 from ssldm.report.pictures import draw_pictures
 from ssldm.report.preparation import Progress, Report
+from ssldm.report.work import Work
 from ssldm.verification.perceptual import FILM, frechet_video_distance
 from ssldm.verification.statistics import merge, scores_of
 from ssldm.verification.table import all_scores, tidy_table
