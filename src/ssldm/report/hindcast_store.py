@@ -237,7 +237,7 @@ def _adopt(out: Path, layout: Path) -> None:
 
 
 def _shape(file: Path) -> Any:
-    """What must not change in a file of a store: metadata but for attributes, coordinates but for the seed."""
+    """What must not change in a file of a store: metadata less attributes, coordinates less the seed."""
     content = file.read_bytes()
     if file.parts[-3:-1] == (_SEED, "c"):
         return None

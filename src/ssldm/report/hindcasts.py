@@ -1,7 +1,7 @@
 """Hindcasts and their statistics on disk, made by worker processes, each once: a report cut short goes on.
 
     OUT/hindcasts/CONTESTANT/WINDOW.nc    a nowcast, as `ssldm nowcast` writes it
-    OUT/statistics/WINDOW.nc              sums and tiles of each contestant, a group each
+    OUT/statistics/WINDOW.npz             sums and tiles of each contestant, as arrays
 
 Each file carries the hash of all that it depends on and is made anew where that has changed. Files are
 written aside and renamed. What is computed for a window does not depend on other windows, nor on how many
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.forecast.dataset import write_nowcast
-from ssldm.hdf5_output import replacing_hdf5
 from ssldm.paths import absolute_paths
 from ssldm.radar.archive import open_archive
 from ssldm.radar.observations import NAME
 from ssldm.report.code_identity import code_identity, digest, observed_hash
 from ssldm.report.contestants import Contestant, Forecaster, noted
+from ssldm.report.statistics_file import key_of_statistics, write_statistics
 from ssldm.report.work import Work, kept_maker
 from ssldm.verification.case import Case
 from ssldm.verification.comparison import compare
@@ -81,7 +81,7 @@ class Plan:
 
     def statistics_path(self, window: Window) -> Path:
         """Where the statistics of a window are, or will be."""
-        return self.out / "statistics" / f"{window.name}.nc"
+        return self.out / "statistics" / f"{window.name}.npz"
 
 
 def compute_statistics(plan: Plan, windows: Sequence[Window], work: Work) -> Iterator[Window]:
@@ -107,16 +107,6 @@ def compute_statistics(plan: Plan, windows: Sequence[Window], work: Work) -> Ite
             yield window
 
 
-def read_statistics(plan: Plan, window: Window) -> dict[str, xr.Dataset]:
-    """The statistics of each contestant on a window, with the notes on its forecast as attribute `notes`."""
-    path = plan.statistics_path(window)
-    found = {}
-    for contestant in plan.contestants:
-        with xr.open_dataset(path, group=contestant.name, engine="h5netcdf") as dataset:
-            found[contestant.name] = dataset.load()
-    return found
-
-
 class Worker:
     """Makes hindcasts and statistics of one window after the other.
 
@@ -138,7 +128,7 @@ class Worker:
 
     def is_done(self, window: Window) -> bool:
         """Whether the statistics of a window are there, and as they would be made now."""
-        key = _key_of(self.plan.statistics_path(window))
+        key = key_of_statistics(self.plan.statistics_path(window))
         return key is not None and key == self._key(self._asked(self._load(window)))
 
     def _load(self, window: Window) -> xr.DataArray:
@@ -154,6 +144,7 @@ class Worker:
         networks = perceptual.identity() if perceptual else {}
         code = code_identity(
             __name__,
+            "ssldm.report.statistics_file",
             "ssldm.verification.comparison",
             "ssldm.verification.perceptual",
             "ssldm.verification.member_groups",
@@ -180,9 +171,7 @@ class Worker:
         truth = data.isel(time=slice(self.plan.context_frames, None))
         statistics = compare(forecasts, truth, self.plan.protocol, self._more, groups)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
-        tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(asked)}), **parts})
-        with replacing_hdf5(self.plan.statistics_path(window)) as file:
-            tree.to_netcdf(file, engine="h5netcdf")
+        write_statistics(self.plan.statistics_path(window), parts, self._key(asked))
 
     def _more(self, case: Case) -> xr.Dataset:
         """What is kept of a case beside the sums of the protocol."""
