@@ -20,7 +20,7 @@ from ssldm.report.preparation import Progress, Report
 from ssldm.report.statistics_file import read_statistics
 from ssldm.report.work import Work
 from ssldm.verification.perceptual import FILM, frechet_video_distance
-from ssldm.verification.statistics import merge, scores_of
+from ssldm.verification.statistics import first_scores_of, merge
 from ssldm.verification.table import all_scores, tidy_table
 from ssldm.verification.two_sample import area_under_roc
 
@@ -111,7 +111,7 @@ def _added(report: Report) -> _Sums:
 
 def _overall(statistics: xr.Dataset) -> dict[str, float]:
     """A few scores of one window, all lead times together."""
-    scores = scores_of(statistics.sum("lead_time"))
+    scores = first_scores_of(statistics.sum("lead_time"))
     return {
         "crps": float(scores["crps"].sel(pool=1)),
         "mae": float(scores["mae"]),
