@@ -128,10 +128,10 @@ def test_a_start_is_a_nowcast_for_all_commands(archives: list[Path], store: Path
     done = command(
         "verify", "--data", archives[1], "--model=none", "--baselines=persistence", "--lead-frames=3",
         "--size=0", f"--every={EVERY}", f"--forecast=theirs={one}", "--thresholds=default", "--workers=1",
-        "--out", tmp_path / "report",
+        "--out", tmp_path / "report", "--part=1/1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "1 windows" in done.stdout
+    assert "1 of 1 windows" in done.stdout
     with pytest.raises(ObservationError, match="expected one forecast, found hindcasts of 12 starts"):
         ssldm.open_nowcast(store)
     with pytest.raises(OutputError):
