@@ -21,8 +21,8 @@ from ssldm.atomic import replacing
 from ssldm.rain_maps import panel_grid
 from ssldm.report.contestants import Contestant, EnsembleSettings, ModelContestant, baseline, trained
 from ssldm.report.evaluate import evaluate
-from ssldm.report.hindcasts import in_processes
 from ssldm.report.preparation import Report, Selection, plan_of, prepare
+from ssldm.report.work import in_processes
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"

@@ -13,8 +13,8 @@ from study import HERE, VALIDATION, Job, Options, denoiser_seconds, preset_of, s
 from ssldm.rain_maps import panel_grid
 from ssldm.report.contestants import EnsembleSettings, trained
 from ssldm.report.evaluate import evaluate
-from ssldm.report.hindcasts import in_processes
 from ssldm.report.preparation import Selection, plan_of, prepare
+from ssldm.report.work import in_processes
 
 COLUMNS = ("variant", "seed", "dataset", "metric", "threshold", "scale", "value", "lower", "upper", "n")
 FORECAST_METRICS = (

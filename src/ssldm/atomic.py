@@ -100,6 +100,35 @@ def replacing_folder(path: Path, replaceable: Callable[[Path], bool]) -> Iterato
         _remove(aside)
 
 
+@contextmanager
+def offering_folder(path: Path, otherwise: Callable[[Path], None]) -> Iterator[Path]:
+    """A folder beside ``path`` to write to, which takes its place if there is none yet, and else vanishes.
+
+    Of several writers the first wins: a folder that holds something is never replaced.
+
+    Args:
+        path: of the folder to be.
+        otherwise: called with the folder beside it, where there is one at ``path`` already.
+
+    Raises:
+        OutputError: what is at ``path`` is no folder.
+    """
+    target = _folder_to_replace(path, lambda _: True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = _aside(target, path.suffix)
+    aside.mkdir()
+    try:
+        yield aside
+        try:
+            aside.rename(target)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            otherwise(aside)
+    finally:
+        _remove(aside)
+
+
 class KeepsError(Protocol):
     """What keeps its first failure to write for later."""
 

@@ -72,6 +72,11 @@ def check_no_source(path: Path, sources: Sequence[str | Path], *, may_lie_in_fol
                 )
 
 
+def absolute_paths(sources: Sequence[str]) -> tuple[str, ...]:
+    """Files, stores and addresses under names that mean the same in every folder."""
+    return tuple(each if "://" in each else os.path.abspath(each) for each in sources)  # noqa: PTH100
+
+
 def _local(sources: Sequence[str | Path]) -> Iterator[Path]:
     for source in sources:
         # Of a chain like zip://*.h5::file:///x.zip what is read is the last.

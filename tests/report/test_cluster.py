@@ -15,8 +15,8 @@ from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.report.cluster import Cluster, on_cluster
 from ssldm.report.contestants import Contestant, EnsembleSettings, Forecaster, baseline
 from ssldm.report.evaluate import evaluate
-from ssldm.report.hindcasts import Work, in_processes
 from ssldm.report.preparation import Progress, Report, Selection, plan_of, prepare
+from ssldm.report.work import Work, in_processes
 
 CONTESTANTS = tuple(baseline(name, EnsembleSettings(seed=1)) for name in ("persistence", "extrapolation"))
 FILES = ("scores.csv", "windows.csv", "index.html")
@@ -92,7 +92,7 @@ class Failing:
 
 def test_what_cannot_be_done_is_listed_and_the_rest_is_done(archives: list[Path], tmp_path: Path) -> None:
     report = report_of(archives[:1], tmp_path, (Failing(),))
-    with pytest.raises(ObservationError, match=r"of \d+ windows cannot be done: .*no luck"):
+    with pytest.raises(ObservationError, match=r"of \d+ cannot be done: .*no luck"):
         made(report, partial(on_cluster, cluster=Cluster(workers=1)))
     done = [window for window in report.windows if report.plan.statistics_path(window).exists()]
     assert 0 < len(done) < len(report.windows)

@@ -11,8 +11,9 @@ from ssldm.forecast.dataset import open_nowcast
 from ssldm.radar.archive_build import BuildOptions, build_archive
 from ssldm.radar.observations import NAME
 from ssldm.report.contestants import EnsembleSettings, baseline
-from ssldm.report.hindcasts import Worker, read_statistics
+from ssldm.report.hindcasts import Worker
 from ssldm.report.preparation import Selection, plan_of, prepare
+from ssldm.report.statistics_file import read_statistics
 from ssldm.verification.statistics import scores_of
 
 
@@ -26,7 +27,7 @@ def test_crps_of_steps_on_smhi_windows(place: str, real_data: Path, tmp_path: Pa
     report = prepare(plan, Selection(at_most=1), reference=None, command="")
     (window,) = report.windows
     Worker(report.plan).process(window)
-    found = scores_of(read_statistics(report.plan, window)["steps"])["crps"].sel(pool=1)
+    found = scores_of(read_statistics(report.plan.statistics_path(window))["steps"])["crps"].sel(pool=1)
 
     truth = window.of(plan.series(), plan.frames)[plan.context_frames :].load().astype(np.float64)
     members = open_nowcast(plan.hindcast_path(contestants[0], window))[NAME].load().astype(np.float64)

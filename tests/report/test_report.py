@@ -28,8 +28,10 @@ from ssldm.radar.simulation import simulate
 from ssldm.report.contestants import Contestant, EnsembleSettings, Forecaster, baseline
 from ssldm.report.evaluate import evaluate
 from ssldm.report.forecast_files import FileContestant
-from ssldm.report.hindcasts import Worker, in_processes, read_statistics
+from ssldm.report.hindcasts import Worker
 from ssldm.report.preparation import Report, Selection, plan_of, prepare
+from ssldm.report.statistics_file import read_statistics
+from ssldm.report.work import in_processes
 from ssldm.verification.case import Case
 from ssldm.verification.crps import crps_sums
 from ssldm.verification.ensemble import error_sums
@@ -125,8 +127,8 @@ def test_what_is_lost_is_made_again_and_the_same(
     report.plan.hindcast_path(CONTESTANTS[2], first).write_bytes(b"cut short")
     assert not worker.is_done(first)
     worker.process(first)
-    again = read_statistics(report.plan, first)
-    for name, part in read_statistics(finished.plan, first).items():
+    again = read_statistics(report.plan.statistics_path(first))
+    for name, part in read_statistics(finished.plan.statistics_path(first)).items():
         xr.testing.assert_identical(again[name], part)
 
 
@@ -222,7 +224,7 @@ def test_members_of_forecasts_in_files_are_independent_but_for_the_pairs_that_th
     report = report_of(archives[:1], tmp_path / "report", tuple(files))
     window = report.windows[0]
     Worker(report.plan).process(window)
-    found = read_statistics(report.plan, window)
+    found = read_statistics(report.plan.statistics_path(window))
     data = window.of(report.plan.series(), 8).load()
     (rate,) = [
         dataset["precipitation_rate"].values[:, :4]
@@ -373,7 +375,7 @@ def test_the_worst_process_death_leaves_one_that_goes_on(
         [sys.executable, tmp_path / "run.py", out, *archives], env=environment, start_new_session=True
     )
     deadline = time.monotonic() + 120
-    while len(list(out.glob("statistics/[!.]*.nc"))) < 2 and time.monotonic() < deadline:
+    while len(list(out.glob("statistics/[!.]*.npz"))) < 2 and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)

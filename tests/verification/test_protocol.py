@@ -8,7 +8,7 @@ from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.verification.case import Case, pooled
 from ssldm.verification.crps import crps_ensemble
 from ssldm.verification.image import image_of
-from ssldm.verification.statistics import Protocol, merge, scores_of, statistics_of
+from ssldm.verification.statistics import Protocol, first_scores_of, merge, scores_of, statistics_of
 
 PROTOCOL = Protocol(thresholds=(0.5, 2.0), pools=(1, 4), scales=(1, 3, 8, 64))
 
@@ -286,6 +286,13 @@ def test_statistics_merge_in_any_order() -> None:
     summed = scores_of(one.sum("lead_time"))
     for name in ("csi", "crps", "brier", "fss", "spread_skill", "ssim", "power_ratio", "max_error"):
         xr.testing.assert_allclose(summed[name], whole[name], rtol=1e-6)
+
+
+def test_first_scores_are_those_of_all() -> None:
+    sums = statistics_of(Case.of(*fields(9)), PROTOCOL, np.random.default_rng(0)).sum("lead_time")
+    first = first_scores_of(sums)
+    assert {"crps", "mae", "mean_rate", "observed_rate"} <= set(first)
+    xr.testing.assert_identical(first, scores_of(sums)[list(first)])
 
 
 def test_what_cannot_be_merged_is_refused() -> None:

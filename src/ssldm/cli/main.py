@@ -18,7 +18,18 @@ from ssldm.signals import hear_where_ignored
 
 # Typer brings its own click in some versions: the base of all errors in the arguments, wherever it lives.
 _UsageError: Any = typer.BadParameter.__mro__[1]
-_COMMANDS = ("demo", "archive", "train", "nowcast", "verify", "products", "plot", "model", "serve")
+_COMMANDS = (
+    "demo",
+    "archive",
+    "train",
+    "nowcast",
+    "hindcast",
+    "verify",
+    "products",
+    "plot",
+    "model",
+    "serve",
+)
 _USAGE, _NO_DATA, _DAMAGED, _RESOURCES = 2, 3, 4, 5
 _INTERRUPTED, _TERMINATED = 130, 143
 # Packages that only some commands need, and the extra that brings each.

@@ -1,24 +1,20 @@
 """`ssldm verify`: models, baselines and forecasts in files on the same windows, and a report."""
 
-import os
 import shlex
 import sys
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ssldm.cli.arguments import check_device, check_sampler, parse_pairs, parse_share
+from ssldm.cli.work import Device, Memory, Sampler, Scheduler, Steps, Workers, check_memory, work_of
 from ssldm.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
-
-    from ssldm.report.hindcasts import Plan, Work
-    from ssldm.verification.windows import Window
 
 
 def register(app: typer.Typer) -> None:
@@ -50,8 +46,8 @@ def verify(
         str | None, typer.Option(help="Whose scores skill is relative to.", show_default="steps if there")
     ] = None,
     members: Annotated[int, typer.Option(min=1, help="Ensemble size.")] = 20,
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="Calls of the denoiser a member.")] = 10,
-    sampler: Annotated[str, typer.Option(help="See `ssldm nowcast`.")] = "dpm-solver++",
+    steps: Steps = 10,
+    sampler: Sampler = "dpm-solver++",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the ensembles.")] = 0,
     lead_frames: Annotated[
         int | None, typer.Option(min=1, help="Lead times to score.", show_default="all of the models")
@@ -75,18 +71,9 @@ def verify(
         typer.Option(metavar="PATH", help="Also LPIPS, with this network; cache: look in the usual caches."),
     ] = None,
     fvd: Annotated[str | None, typer.Option(metavar="PATH", help="Also FVD; likewise.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes.", show_default="one a processor")
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Work on a Dask cluster: tcp://HOST:8786, or local for --workers of it."
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None, typer.Option(help="That one local worker of Dask may take, such as 4GB.")
-    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    memory: Memory = None,
     part: Annotated[
         str | None,
         typer.Option(metavar="N/OF", help="Make every OF-th window from the N-th on, and no report."),
@@ -94,7 +81,7 @@ def verify(
     merge: Annotated[
         bool, typer.Option("--merge", help="Make the report of parts that are all there.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Score models, baselines and forecasts in files on archives, on equal terms."""
     check_sampler(sampler)
@@ -104,8 +91,7 @@ def verify(
     whole_number("--seed", seed, 0, MOST_SEED)
     check_device(device)
     share = parse_share(part, "part")
-    if memory is not None and scheduler != "local":
-        raise ConfigurationError("expected --memory with --scheduler local: other workers have their own")
+    check_memory(memory, scheduler)
     if merge and (share is not None or scheduler is not None):
         raise ConfigurationError("expected --merge by itself: it makes nothing that is missing")
     from ssldm.cli.progress import over_items
@@ -138,8 +124,7 @@ def verify(
         command=shlex.join(["ssldm", *sys.argv[1:]]),
         progress=over_items("reading"),
     )
-    number = workers or os.cpu_count() or 1
-    work = _none_missing if merge else _work(scheduler, number, memory)
+    work = _none_missing if merge else work_of(scheduler, workers, memory)
     if share is not None:
         chosen = report.windows[share[0] - 1 :: share[1]]
         for _ in over_items("windows")(compute_statistics(report.plan, chosen, work), len(chosen)):
@@ -151,21 +136,7 @@ def verify(
     typer.echo(f"{out / 'index.html'}: {len(report.windows)} windows, {members} members")
 
 
-def _work(scheduler: str | None, workers: int, memory: str | None) -> "Work":
-    """In processes of this machine, or on a cluster."""
-    from ssldm.report.hindcasts import in_processes
-
-    if scheduler is None:
-        return partial(in_processes, workers=workers)
-    from ssldm.report.cluster import Cluster, on_cluster
-
-    def told(dashboard: str) -> None:
-        typer.echo(f"dashboard: {dashboard}", err=True)
-
-    return partial(on_cluster, cluster=Cluster(scheduler, workers, memory, told))
-
-
-def _none_missing(_: "Plan", windows: "Sequence[Window]") -> "Iterator[Window]":
+def _none_missing(_: "Callable[[Any], Any]", windows: "Sequence[Any]") -> "Iterator[tuple[Any, Any]]":
     raise ConfigurationError(f"expected all parts to be there, found none of {windows[0].name}")
 
 

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from ssldm.atomic import check_folder_output, check_output
 from ssldm.errors import ObservationError, OutputError, SsldmError
-from ssldm.forecast.encoding import LEAD_BOUNDS, netcdf_encoding, placed, with_lead_bounds, zarr_encoding
+from ssldm.forecast.encoding import (
+    LEAD_BOUNDS,
+    START,
+    netcdf_encoding,
+    placed,
+    with_lead_bounds,
+    zarr_encoding,
+)
 from ssldm.forecast.writable import (
     check_outside_of_stores,
     is_store_alone,
@@ -234,7 +241,7 @@ def open_nowcast(path: Source) -> xr.Dataset:
 
             dataset.close()
             dataset = from_others(_opened(path, decode_coords="all"))
-        members_of(dataset)
+        _check_one_start(members_of(dataset))
     except ObservationError as error:
         dataset.close()
         raise ObservationError(f"{path}: {error}") from error
@@ -278,10 +285,17 @@ def _holds_nowcast(path: Path) -> bool:
     """Whether a forecast of `write_nowcast` is there."""
     try:
         with _opened(path) as found:
-            members_of(found)
+            _check_one_start(members_of(found))
     except ObservationError:
         return False
     return True
+
+
+def _check_one_start(rate: xr.DataArray) -> None:
+    if START in rate.dims:
+        raise ObservationError(
+            f"expected one forecast, found hindcasts of {rate.sizes[START]} starts: select one of them"
+        )
 
 
 def _first_line(error: Exception) -> str:

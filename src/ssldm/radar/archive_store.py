@@ -144,7 +144,7 @@ def collect(folder: Path, frames: Sequence[Frame]) -> list[Series]:
                 found.frames.append(frame)
         found.missing = missing_times(found.times)
         series.append(found)
-    for name, member in zip(_group_names(series), series, strict=True):
+    for name, member in zip(group_names([s.template for s in series]), series, strict=True):
         member.group = name
     return series
 
@@ -166,17 +166,16 @@ def count_gaps(times: NDArray[np.datetime64], missing: NDArray[np.datetime64]) -
     return len(np.unique(np.searchsorted(times, missing)))
 
 
-def _group_names(series: Sequence[Series]) -> list[str]:
-    """The root for one series; else the place, and the product and the size where that is not enough."""
+def group_names(series: Sequence[xr.DataArray]) -> list[str]:
+    """Names of groups of a store, one a series ``(time, y, x)``.
+
+    The root for one series; else the place, and the product and the size where that is not enough.
+    """
     if len(series) == 1:
         return [""]
     parts = [
-        (
-            s.template.attrs.get("place", ""),
-            s.template.attrs["product"],
-            "x".join(map(str, s.template.shape[1:])),
-        )
-        for s in series
+        (data.attrs.get("place", ""), data.attrs["product"], "x".join(map(str, data.shape[1:])))
+        for data in series
     ]
     for take in (lambda p: p[0], lambda p: p[1], lambda p: f"{p[0]} {p[1]}", lambda p: f"{p[1]} {p[2]}"):
         names = [re.sub(r"[^\w.]+", "-", take(p)).strip("-") for p in parts]

@@ -1,4 +1,4 @@
-"""Windows on a Dask cluster: on processes of this machine or on many machines that share the folders.
+"""Tasks on a Dask cluster: on processes of this machine or on many machines that share the folders.
 
 Workers may come, go and die: what one has not finished another does, and what is done is on the disk.
 """
@@ -7,26 +7,23 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ssldm.errors import ConfigurationError, ObservationError
-from ssldm.report.hindcasts import Plan, work_on
-from ssldm.verification.windows import Window
+from ssldm.errors import ConfigurationError
+from ssldm.report.work import Item, Result, check_none_failed
 
 if TYPE_CHECKING:
     from distributed import Client
 
 LOCAL = "local"
-# How often a window is tried that fails, and one whose worker died.
+# How often an item is tried that fails, and one whose worker died.
 _TRIES, _DEATHS = 3, 10
-_LISTED = 5
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where windows are worked on.
+    """Where items are worked on.
 
     Attributes:
         scheduler: its address, such as ``tcp://host:8786``; `LOCAL` for processes of this machine.
@@ -41,42 +38,40 @@ class Cluster:
     on_start: Callable[[str], None] = lambda _: None
 
 
-def on_cluster(plan: Plan, windows: Sequence[Window], cluster: Cluster) -> Iterator[Window]:
-    """Make the statistics of windows on a cluster; yields each window when it is done.
+def on_cluster(
+    task: Callable[[Item], Result], items: Sequence[Item], cluster: Cluster
+) -> Iterator[tuple[Item, Result]]:
+    """Do a task on items on a cluster; yields each with its result when it is done.
 
     Args:
-        plan: what to make; archives and output are paths that all workers know.
-        windows: of which.
+        task: may be sent to other machines; its paths are those that all workers know.
+        items: what it is done on.
         cluster: where.
 
     Raises:
-        ObservationError: windows that cannot be done, wherever they are tried; the others are.
+        ObservationError: items that cannot be done, wherever they are tried; the others are.
         ConfigurationError: no scheduler at that address.
     """
     from distributed import KilledWorker, as_completed
 
-    plan = _absolute(plan)
-    failed: dict[str, str] = {}
+    failed: dict[str, BaseException] = {}
     tries: Counter[str] = Counter()
     with _client(cluster) as client:
-        waiting = {client.submit(work_on, plan, window, pure=False): window for window in windows}
+        waiting = {client.submit(task, item, pure=False): item for item in items}
         coming = as_completed(waiting)
         for future in coming:
-            window, error = waiting.pop(future), future.exception()
+            item, error = waiting.pop(future), future.exception()
             if error is None:
-                yield window
+                yield item, future.result()
                 continue
-            tries[window.name] += 1
-            if tries[window.name] < (_DEATHS if isinstance(error, KilledWorker) else _TRIES):
-                again = client.submit(work_on, plan, window, pure=False)
-                waiting[again] = window
+            tries[item.name] += 1
+            if tries[item.name] < (_DEATHS if isinstance(error, KilledWorker) else _TRIES):
+                again = client.submit(task, item, pure=False)
+                waiting[again] = item
                 coming.add(again)
             else:
-                failed[window.name] = " ".join(str(error).split())
-    if failed:
-        listed = "; ".join(f"{name}: {error:.200}" for name, error in list(failed.items())[:_LISTED])
-        more = f" and {len(failed) - _LISTED} more" if len(failed) > _LISTED else ""
-        raise ObservationError(f"{len(failed)} of {len(windows)} windows cannot be done: {listed}{more}")
+                failed[item.name] = error
+    check_none_failed(failed, len(items))
 
 
 @contextmanager
@@ -109,9 +104,3 @@ def _client(cluster: Cluster) -> Iterator["Client"]:
         local.adapt(minimum=cluster.workers, maximum=cluster.workers)
         cluster.on_start(str(client.dashboard_link))
         yield client
-
-
-def _absolute(plan: Plan) -> Plan:
-    """With archives and output under paths that mean the same in every folder."""
-    archives = tuple(each if "://" in each else str(Path(each).absolute()) for each in plan.archives)
-    return replace(plan, archives=archives, out=plan.out.absolute())

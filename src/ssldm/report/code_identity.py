@@ -1,4 +1,4 @@
-"""The code that a result depends on: followed through the imports, from the module that makes the result.
+"""What a result depends on: code, followed through the imports from the module that makes it; observations.
 
 Imports are read from the source, so nothing is loaded, and none is missed for being made late: those inside
 of functions count too, as do modules that a string names (``import_module("ssldm.x")``; all below ``ssldm.x``
@@ -17,6 +17,8 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
+import xarray as xr
+
 _PACKAGE = "ssldm"
 _MODULE = re.compile(rf"{_PACKAGE}(\.\w+)+\.?")
 # Whose results enter forecasts and scores.
@@ -26,6 +28,14 @@ _LIBRARIES = ("diffusers", "numpy", "opencv-python-headless", "pysteps", "scikit
 def digest(value: object) -> str:
     """A short hash of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def observed_hash(data: xr.DataArray) -> str:
+    """A hash of observations ``(time, y, x)``, and of where and when they are."""
+    found = hashlib.sha256(data.values.tobytes())
+    for axis in sorted({"time", "x", "y"} & set(map(str, data.coords))):
+        found.update(data[axis].values.tobytes())
+    return found.hexdigest()
 
 
 @cache

@@ -1,6 +1,7 @@
 """Who is compared: trained models, baselines, forecasts in files. Values that can be sent to a process."""
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +25,23 @@ if TYPE_CHECKING:
 
 # From the context (time, y, x) in mm/h and a number of lead frames to a nowcast dataset.
 Forecaster = Callable[[xr.DataArray, int], xr.Dataset]
+
+
+def noted(
+    forecaster: Forecaster, context: xr.DataArray, lead_frames: int
+) -> tuple[xr.Dataset, tuple[str, ...]]:
+    """A forecast, and what this package remarked on it, a line each.
+
+    Args:
+        forecaster: makes it.
+        context: ``(time, y, x)`` in mm/h.
+        lead_frames: how many.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dataset = forecaster(context, lead_frames)
+    said = {str(w.message) for w in caught if w.category.__module__.startswith("ssldm.")}
+    return dataset, tuple(sorted(" ".join(text.split()) for text in said))
 
 
 class Contestant(Protocol):
@@ -78,6 +96,21 @@ class ModelContestant:
     frames: tuple[int, int]
     settings: EnsembleSettings
     kept: bool = True
+
+    @property
+    def source(self) -> str:
+        """Name of the model and hash of its weights, as `ssldm.forecast.nowcaster.Nowcaster.source`."""
+        from ssldm.forecast.model_config import read_model_config
+
+        return f"{read_model_config(Path(self.folder)).name} {weights_hash(Path(self.folder))}"
+
+    @property
+    def paired(self) -> bool:
+        """Whether members 2k and 2k + 1 have opposite noise."""
+        from ssldm.forecast.model_config import read_model_config
+        from ssldm.model.storm_model import StormConfig
+
+        return isinstance(read_model_config(Path(self.folder)), StormConfig)
 
     def identity(self) -> dict[str, str | int]:
         """Weights, configuration, settings, arithmetic and code."""
@@ -209,6 +242,8 @@ def trained(text: str, settings: EnsembleSettings) -> Contestant:
     name, _, model = text.rpartition("=")
     folder = weights_at(model, nowcaster.SHIPPED, {})
     config: TrainedFor | UNetForecasterConfig
+    # Workers may run in other folders.
+    folder = folder.absolute()
     try:
         config = read_config(folder, unet_forecaster.UNetForecasterConfig)
     except ModelError:

@@ -13,12 +13,14 @@ from ssldm.atomic import replacing
 from ssldm.errors import ObservationError
 from ssldm.hdf5_output import replacing_hdf5
 from ssldm.report.headline import headline, looks
-from ssldm.report.hindcasts import Work, compute_statistics, read_statistics
+from ssldm.report.hindcasts import compute_statistics
 from ssldm.report.page import Page, write_markdown, write_page
 from ssldm.report.pictures import draw_pictures
 from ssldm.report.preparation import Progress, Report
+from ssldm.report.statistics_file import read_statistics
+from ssldm.report.work import Work
 from ssldm.verification.perceptual import FILM, frechet_video_distance
-from ssldm.verification.statistics import merge, scores_of
+from ssldm.verification.statistics import first_scores_of, merge
 from ssldm.verification.table import all_scores, tidy_table
 from ssldm.verification.two_sample import area_under_roc
 
@@ -86,7 +88,7 @@ def _added(report: Report) -> _Sums:
     notes: dict[str, dict[str, int]] = {c.name: {} for c in report.plan.contestants}
     tiles: dict[str, list[xr.DataArray]] = {c.name: [] for c in report.plan.contestants}
     for window in report.windows:  # in this order, so that sums are the same to the bit
-        for name, found in read_statistics(report.plan, window).items():
+        for name, found in read_statistics(report.plan.statistics_path(window)).items():
             tiles[name].append(found["tiles"])
             part = found.drop_dims(["tile", "tile_feature"])
             for note in json.loads(part.attrs.pop("notes")):
@@ -109,7 +111,7 @@ def _added(report: Report) -> _Sums:
 
 def _overall(statistics: xr.Dataset) -> dict[str, float]:
     """A few scores of one window, all lead times together."""
-    scores = scores_of(statistics.sum("lead_time"))
+    scores = first_scores_of(statistics.sum("lead_time"))
     return {
         "crps": float(scores["crps"].sel(pool=1)),
         "mae": float(scores["mae"]),

@@ -1,21 +1,17 @@
 """Hindcasts and their statistics on disk, made by worker processes, each once: a report cut short goes on.
 
     OUT/hindcasts/CONTESTANT/WINDOW.nc    a nowcast, as `ssldm nowcast` writes it
-    OUT/statistics/WINDOW.nc              sums and tiles of each contestant, a group each
+    OUT/statistics/WINDOW.npz             sums and tiles of each contestant, as arrays
 
 Each file carries the hash of all that it depends on and is made anew where that has changed. Files are
 written aside and renamed. What is computed for a window does not depend on other windows, nor on how many
 processes there are, so reports are the same however they came about.
 """
 
-import hashlib
 import json
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +22,13 @@ from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.forecast.dataset import write_nowcast
-from ssldm.hdf5_output import replacing_hdf5
+from ssldm.paths import absolute_paths
 from ssldm.radar.archive import open_archive
-from ssldm.radar.isolation import process_pool
 from ssldm.radar.observations import NAME
-from ssldm.report.code_identity import code_identity, digest
-from ssldm.report.contestants import Contestant, Forecaster
+from ssldm.report.code_identity import code_identity, digest, observed_hash
+from ssldm.report.contestants import Contestant, Forecaster, noted
+from ssldm.report.statistics_file import key_of_statistics, write_statistics
+from ssldm.report.work import Work, kept_maker
 from ssldm.verification.case import Case
 from ssldm.verification.comparison import compare
 from ssldm.verification.member_groups import groups_of
@@ -74,17 +71,17 @@ class Plan:
         """The series of all archives, lazily."""
         return [data for archive in self.archives for data in open_archive(archive)]
 
+    def absolute(self) -> "Plan":
+        """With archives and output under paths that mean the same in every folder."""
+        return replace(self, archives=absolute_paths(self.archives), out=self.out.absolute())
+
     def hindcast_path(self, contestant: Contestant, window: Window) -> Path:
         """Where the forecast of a window is, or will be."""
         return self.out / "hindcasts" / contestant.name / f"{window.name}.nc"
 
     def statistics_path(self, window: Window) -> Path:
         """Where the statistics of a window are, or will be."""
-        return self.out / "statistics" / f"{window.name}.nc"
-
-
-Work = Callable[[Plan, Sequence[Window]], Iterator[Window]]
-"""Makes hindcasts and statistics of windows; yields each when it is done."""
+        return self.out / "statistics" / f"{window.name}.npz"
 
 
 def compute_statistics(plan: Plan, windows: Sequence[Window], work: Work) -> Iterator[Window]:
@@ -93,10 +90,10 @@ def compute_statistics(plan: Plan, windows: Sequence[Window], work: Work) -> Ite
     Args:
         plan: what to make.
         windows: of which.
-        work: how those that are missing are made, such as `in_processes`.
+        work: how those that are missing are made, such as `ssldm.report.work.in_processes`.
 
     Raises:
-        SsldmError: what a contestant raises, or a process that was killed.
+        ObservationError: windows of which none can be made; the others are.
     """
     worker = Worker(plan)
     missing = []
@@ -106,39 +103,8 @@ def compute_statistics(plan: Plan, windows: Sequence[Window], work: Work) -> Ite
         else:
             missing.append(window)
     if missing:
-        yield from work(plan, missing)
-
-
-def in_processes(plan: Plan, windows: Sequence[Window], workers: int) -> Iterator[Window]:
-    """Make the statistics of windows in so many processes of this machine.
-
-    Raises:
-        SsldmError: what a contestant raises, or a process that was killed.
-    """
-    # Fresh processes: a fork of one that has computed with torch may hang.
-    with process_pool(min(workers, len(windows)), fresh=True) as pool:
-        try:
-            futures = {pool.submit(work_on, plan, window): window for window in windows}
-            for future in as_completed(futures):
-                future.result()
-                yield futures[future]
-        except BrokenProcessPool as error:
-            raise ObservationError(
-                "expected processes that live, found one killed; fewer --workers take less memory"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def read_statistics(plan: Plan, window: Window) -> dict[str, xr.Dataset]:
-    """The statistics of each contestant on a window, with the notes on its forecast as attribute `notes`."""
-    path = plan.statistics_path(window)
-    found = {}
-    for contestant in plan.contestants:
-        with xr.open_dataset(path, group=contestant.name, engine="h5netcdf") as dataset:
-            found[contestant.name] = dataset.load()
-    return found
+        for window, _ in work(partial(work_on, plan.absolute()), missing):
+            yield window
 
 
 class Worker:
@@ -162,7 +128,7 @@ class Worker:
 
     def is_done(self, window: Window) -> bool:
         """Whether the statistics of a window are there, and as they would be made now."""
-        key = _key_of(self.plan.statistics_path(window))
+        key = key_of_statistics(self.plan.statistics_path(window))
         return key is not None and key == self._key(self._asked(self._load(window)))
 
     def _load(self, window: Window) -> xr.DataArray:
@@ -178,6 +144,7 @@ class Worker:
         networks = perceptual.identity() if perceptual else {}
         code = code_identity(
             __name__,
+            "ssldm.report.statistics_file",
             "ssldm.verification.comparison",
             "ssldm.verification.perceptual",
             "ssldm.verification.member_groups",
@@ -187,7 +154,7 @@ class Worker:
 
     def _asked(self, data: xr.DataArray) -> tuple[str, int, int]:
         """All that a forecast depends on beside the contestant."""
-        return _observed_hash(data), self.plan.context_frames, self.plan.lead_frames
+        return observed_hash(data), self.plan.context_frames, self.plan.lead_frames
 
     def process(self, window: Window) -> None:
         """Make the statistics of a window."""
@@ -204,9 +171,7 @@ class Worker:
         truth = data.isel(time=slice(self.plan.context_frames, None))
         statistics = compare(forecasts, truth, self.plan.protocol, self._more, groups)
         parts = {name: part.assign_attrs(notes=notes[name]) for name, part in statistics.items()}
-        tree = xr.DataTree.from_dict({"/": xr.Dataset(attrs={_KEY: self._key(asked)}), **parts})
-        with replacing_hdf5(self.plan.statistics_path(window)) as file:
-            tree.to_netcdf(file, engine="h5netcdf")
+        write_statistics(self.plan.statistics_path(window), parts, self._key(asked))
 
     def _more(self, case: Case) -> xr.Dataset:
         """What is kept of a case beside the sums of the protocol."""
@@ -222,41 +187,20 @@ class Worker:
                 return dataset.load()
         if contestant.name not in self._forecasters:
             self._forecasters[contestant.name] = contestant.load()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            dataset = self._forecasters[contestant.name](context, self.plan.lead_frames)
-        said = sorted({str(w.message) for w in caught if w.category.__module__.startswith("ssldm.")})
-        dataset.attrs[_NOTES] = "\n".join(" ".join(text.split()) for text in said)
+        forecaster = self._forecasters[contestant.name]
+        dataset, notes = noted(forecaster, context, self.plan.lead_frames)
+        dataset.attrs[_NOTES] = "\n".join(notes)
         if contestant.kept:
             dataset.attrs[_KEY] = made_of
             write_nowcast(dataset, path)
         return dataset
 
 
-_worker: Worker | None = None
-
-
 def work_on(plan: Plan, window: Window) -> None:
     """Make the statistics of a window in this process, which keeps models for the next; on one thread."""
-    global _worker  # noqa: PLW0603  # a process has one plan after another
-    if _worker is None or _worker.plan != plan:
-        import cv2
-        import threadpoolctl
-
-        cv2.setNumThreads(1)
-        threadpoolctl.threadpool_limits(1)
-        _worker = Worker(plan)
     # A worker of a cluster would send arrays of a window to others.
     with dask.config.set(scheduler="synchronous"):
-        _worker.process(window)
-
-
-def _observed_hash(data: xr.DataArray) -> str:
-    """Of the observations, where and when they are."""
-    found = hashlib.sha256(data.values.tobytes())
-    for axis in sorted({"time", "x", "y"} & set(map(str, data.coords))):
-        found.update(data[axis].values.tobytes())
-    return found.hexdigest()
+        kept_maker(plan, Worker).process(window)
 
 
 def _rates(dataset: xr.Dataset, name: str) -> NDArray[np.float32]:

@@ -94,6 +94,12 @@ def merge(parts: Iterable[xr.Dataset]) -> xr.Dataset:
     return total
 
 
+def first_scores_of(statistics: xr.Dataset) -> xr.Dataset:
+    """CRPS, mean rain and errors of `scores_of` alone, as where every window is scored."""
+    drawn = statistics["ensembles"] == statistics["cases"]
+    return xr.Dataset({**crps_scores(statistics["crps"], drawn), **error_scores(statistics["error"], drawn)})
+
+
 def scores_of(statistics: xr.Dataset) -> xr.Dataset:
     """Every score of (merged) statistics; a dimension that is not summed, such as lead time, stays.
 

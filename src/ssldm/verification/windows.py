@@ -78,7 +78,7 @@ def windows(
     for number, data in enumerate(series):
         tiles = list(_tiles(data, size))
         shares = _observed_shares(data, tiles, progress)
-        for start in _starts(data["time"].values, frames, every or frames):
+        for start in starts(data["time"].values, frames, every or frames):
             time = data["time"].values[start]
             for tile, share in zip(tiles, shares[start : start + frames].mean(axis=0), strict=True):
                 if share >= observed:
@@ -96,6 +96,23 @@ def windows(
             f"found none in series of {' or '.join(sorted(shapes))}"
         )
     return found
+
+
+def starts(times: NDArray[np.datetime64], frames: int, every: int) -> Iterator[int]:
+    """First frames of stretches without a gap, at least ``every`` frames apart.
+
+    Args:
+        times: of a series, in order.
+        frames: of a stretch.
+        every: in frames of the series.
+    """
+    if len(times) < max(frames, 2):
+        return
+    step_minutes = float(np.median(np.diff(times)) / np.timedelta64(1, "m"))
+    last: int | None = None
+    for start in gap_free_starts(times, frames, step_minutes):
+        if last is None or start >= last + every:
+            yield (last := start)
 
 
 def observed_quantiles(
@@ -139,17 +156,6 @@ def _observed_shares(
             known = np.isfinite(data[i].values)
             shares[i] = [known[slice(*rows), slice(*columns)].mean() for rows, columns in tiles]
     return shares
-
-
-def _starts(times: NDArray[np.datetime64], frames: int, every: int) -> Iterator[int]:
-    """First frames of stretches without a gap, at least ``every`` frames apart."""
-    if len(times) < max(frames, 2):
-        return
-    step_minutes = float(np.median(np.diff(times)) / np.timedelta64(1, "m"))
-    last: int | None = None
-    for start in gap_free_starts(times, frames, step_minutes):
-        if last is None or start >= last + every:
-            yield (last := start)
 
 
 class _EventOf:
