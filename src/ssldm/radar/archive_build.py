@@ -115,9 +115,9 @@ def build_archive(
 ) -> Summary:
     """Write radar files as an archive; it appears only when it is complete.
 
-    An archive that is appended to is read as it was, or as it is to be, whenever the build ends. A build that was cut
-    short goes on where it stopped when it is called again with the same options. Each
-    product, place and grid becomes a series: a lone one at the root of the store, several in groups.
+    Whenever a build that appends ends, the archive reads as it was before, or as it is to be. A build that
+    was cut short goes on where it stopped when it is called again with the same options. Each product,
+    place and grid becomes a series: a lone one at the root of the store, several in groups.
 
     Args:
         sources: what `open_radar` takes.
@@ -131,8 +131,8 @@ def build_archive(
 
     Raises:
         OutputError: a name of another kind of file, or a place that cannot be written to.
-        ObservationError: the store exists, or there is none to append to or of another kind; no file can be read,
-            or there is nothing in the period.
+        ObservationError: the store exists, or none that can be appended to; no file can be read, or there is
+            nothing in the period.
     """
     target = target_of(out)
     if not append:

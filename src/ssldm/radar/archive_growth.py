@@ -53,6 +53,7 @@ def grown(place: str, new: Sequence[Series]) -> list[Series]:
 def merged_attributes(place: str, new: Mapping[str, str]) -> dict[str, Any]:
     """The attributes of an archive, to which an append adds its line of history and its refused files."""
     old = dict(zarr.open_group(zarr_store(place), mode="r").attrs)
+    old.pop("coordinates", None)  # of xarray's, which writes them again
     refused = [*json.loads(str(old.get("refused_files", "[]"))), *json.loads(new["refused_files"])]
     merged = {
         "history": f"{old.get('history', '')}\n{new['history']}",
@@ -67,8 +68,8 @@ def _held(root: zarr.Group, data: xr.DataArray) -> Series:
     node = root[group] if group else root
     if VARIABLE not in node or COUNTS not in node or node["time"].chunks != (TIMES_PER_CHUNK,):
         raise ObservationError(
-            f"expected an archive that can grow, found one of others or of an earlier version at {root.store}: "
-            "build a new one from it"
+            "expected an archive that can grow, found one of others or of an earlier version: "
+            f"build a new one from {root.store}"
         )
     times = data["time"].values
     counts = [node[f"{COUNTS}/{name}"] for name in (WET, OBSERVED)]

@@ -1,12 +1,13 @@
 """How an archive lies on disk: the MLCast source-data layout, written frame by frame.
 
 Frames are first laid aside, one compressed Zarr chunk each and the counts of its blocks beside it, in
-``OUT.partial/frames``; when all are there they are linked in order of time into a store, which then is published
-(`ssldm.radar.archive_target`). No frame is ever read back, and a build that was cut short finds those of the files
-that it had finished in ``OUT.partial/journal``.
+``OUT.partial/frames``; when all are there they are linked in order of time into a store, which then is
+published (`ssldm.radar.archive_target`). No frame is ever read back, and a build that was cut short finds
+those of the files that it had finished in ``OUT.partial/journal``.
 
-What is as long as the series (times, counts of blocks) has chunks of a fixed number of frames, so that an archive
-can grow while others read it: a chunk that is replaced by a fuller one still serves the shape they know.
+What is as long as the series (times, counts of blocks) has chunks of a fixed number of frames, so that an
+archive can grow while others read it: a chunk that is replaced by a fuller one still serves the shape they
+know.
 """
 
 import hashlib
@@ -87,7 +88,7 @@ class Series:
         group: where in the store the series goes; empty is the root.
         identical: frames that came more than once with the same values.
         conflicting: frames that came more than once with other values; the first was kept.
-        not_later: frames that were left out, as the archive that they were to be appended to goes on after them.
+        not_later: frames that were left out, as they were to be appended and are no later than the archive's.
         missing: times between the first and the last frame that have none.
         before: times of the frames that the archive has already.
         counts_before: ``(2, time, block_y, block_x)``, of those of them whose chunk is not full.
@@ -310,7 +311,7 @@ def _write_counts(group: zarr.Group, folder: Path, series: Series) -> None:
         some = files[: length - held.shape[1]]
         del files[: len(some)]
         new = [np.frombuffer(zlib.decompress(file.read_bytes()), np.uint16).reshape(shape) for file in some]
-        held = np.concatenate([held, np.stack(new, axis=1)], axis=1)
+        held = np.concatenate([held, *(each[:, None] for each in new)], axis=1)
         for array, values in zip(arrays, held, strict=True):
             array[first : first + len(values)] = values
         first, held = first + length, held[:, :0]

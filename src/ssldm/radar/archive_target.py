@@ -1,19 +1,21 @@
 """Where an archive is made: a folder, or a URL of an object store that fsspec writes to.
 
-A new folder takes its name when it is complete. What has no folders to rename becomes an archive with its last
-object: frames are put first, then what is as long as the series, then what describes them, and the root's
-`.zgroup`, without which nothing opens it, last.
+A new folder takes its name when it is complete. What has no folders to rename becomes an archive with its
+last object: frames are put first, then what is as long as the series, then what describes them, and the
+root's `.zgroup`, without which nothing opens it, last.
 
-An archive that grows gets the new frames, then fuller chunks of its times and counts, then the descriptions, and
-`.zmetadata`, by which readers know its length, last. Whenever that ends, readers find the old archive or the new one.
-Each file is replaced as a whole; that an object is put as a whole is what object stores promise.
+An archive that grows gets the new frames, then fuller chunks of its times and counts, then the
+descriptions, and `.zmetadata`, by which readers know its length, last. Whenever that ends, readers find the
+old archive or the new one. Each file is replaced as a whole; that an object is put as a whole is what
+object stores promise.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Protocol, TypeVar
 
 from ssldm.atomic import replacing
@@ -50,7 +52,7 @@ class Target(Protocol):
         ...
 
     def add(self, store: Path) -> None:
-        """Put files of a local store over those of the archive: more frames, and what describes all of them."""
+        """Put files of a local store over the archive's: more frames, and what describes all of them."""
         ...
 
 
@@ -66,7 +68,9 @@ def target_of(out: Path | str) -> Target:
     if path is not None:
         return _Folder(path)
     if str(out).startswith("http") or "::" in str(out):
-        raise OutputError(f"{out}: expected a folder or an object store to write to, found what can only be read")
+        raise OutputError(
+            f"{out}: expected a folder or an object store to write to, found what can only be read"
+        )
     return _Objects(str(out).rstrip("/"), name)
 
 
@@ -122,7 +126,9 @@ class _Objects:
     def exists(self) -> bool:
         self.files.invalidate_cache()
         return self._reached(
-            lambda: any(self.files.exists(f"{self.root}/{mark}") for mark in ZARR_MARKS if mark != ".zmetadata")
+            lambda: any(
+                self.files.exists(f"{self.root}/{mark}") for mark in ZARR_MARKS if mark != ".zmetadata"
+            )
         )
 
     def publish(self, store: Path) -> None:
@@ -135,15 +141,15 @@ class _Objects:
             for stage in _stages(store):
                 for first in range(0, len(stage), _BATCH):  # or an error would be heard after all the others
                     some = stage[first : first + _BATCH]
-                    log.add(threads.map(lambda name: self._put(store, name, log), some))
+                    list(threads.map(lambda name: self._put(store, name, log), some))
 
-    def _put(self, store: Path, name: str, log: "_Log") -> str:
+    def _put(self, store: Path, name: str, log: "_Log") -> None:
         """Put one object, unless an earlier build that was cut short has."""
         content = (store / name).read_bytes()
         entry = f"{hashlib.sha256(content).hexdigest()} {name}"
         if entry not in log.entries:
             self._reached(lambda: self.files.pipe_file(f"{self.root}/{name}", content))
-        return entry
+            log.add(entry)
 
     def _names(self) -> set[str]:
         """What is there, whole archive or not."""
@@ -163,13 +169,14 @@ class _Log:
 
     def __init__(self, path: Path, there: Collection[str]) -> None:
         self.path = path
+        self._lock = Lock()
         lines = path.read_text().splitlines() if path.exists() else []
         # Names do not tell contents, and what was put may have been taken away.
         self.entries = {line for line in lines if line.partition(" ")[2] in there}
 
-    def add(self, entries: Iterable[str]) -> None:
-        with self.path.open("a") as file:
-            file.writelines(f"{entry}\n" for entry in entries)
+    def add(self, entry: str) -> None:
+        with self._lock, self.path.open("a") as file:
+            file.write(f"{entry}\n")
 
 
 def _stages(store: Path) -> list[list[str]]:

@@ -1,9 +1,9 @@
 """Wet and observed pixels of the blocks of a frame: what windows are chosen by, without reading frames.
 
 `build_archive` counts them once and keeps them in the archive: `WET` and `OBSERVED`, ``(time, block_y,
-block_x)``, for squares of `BLOCK` pixels from the first row and column on; pixels that fill no square are left
-out. Squares of any multiple of `BLOCK` are sums of these. They lie in a group below the series', as MLCast asks of
-all arrays beside the rain that they be rain, too.
+block_x)``, for squares of `BLOCK` pixels from the first row and column on; pixels that fill no square are
+left out. Squares of any multiple of `BLOCK` are sums of these. They lie in a group below the series', as
+MLCast asks of all arrays beside the rain that they be rain, too.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,10 @@ DESCRIPTIONS = {
     WET: f"pixels of a block of {BLOCK}x{BLOCK} at or above {WET_MM_PER_HOUR:g} mm h-1",
     OBSERVED: f"observed pixels of a block of {BLOCK}x{BLOCK}",
 }
-# Of the pixels of blocks that are read from an archive at once: four mebibytes.
+# Blocks of the frames of a chunk: four mebibytes.
 _CHUNK = 1 << 21
+# So many are fetched at the same time.
+_CHUNKS_AT_ONCE = 4
 _URL, _GROUP = "archive", "archive_group"
 
 Shares = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -36,7 +38,8 @@ def count_blocks(frame: NDArray[np.float32]) -> NDArray[np.uint16]:
     rows, columns = (size // BLOCK for size in frame.shape)
     whole = frame[: rows * BLOCK, : columns * BLOCK]
     masks = np.stack([whole >= WET_MM_PER_HOUR, np.isfinite(whole)])
-    return masks.reshape(2, rows, BLOCK, columns, BLOCK).sum(axis=(2, 4), dtype=np.uint16)
+    blocks = masks.reshape(2, rows, BLOCK, columns, BLOCK)
+    return np.asarray(blocks.sum(axis=(2, 4)), np.uint16)
 
 
 def frames_per_chunk(rows: int, columns: int) -> int:
@@ -59,12 +62,12 @@ class BlockCounts:
     """The counts that an archive keeps of the frames of a series, or of a part of it.
 
     Attributes:
-        wet, observed: Zarr arrays of all frames of the archive.
+        wet, observed: of all frames of the archive.
         frames: which of them are the series'.
     """
 
-    wet: Any
-    observed: Any
+    wet: "_Counts"
+    observed: "_Counts"
     frames: NDArray[np.intp]
 
     def shares(self, first: int, last: int, block: int) -> Shares:
@@ -77,11 +80,32 @@ class BlockCounts:
             ``(time, rows, columns)`` each.
         """
         some = self.frames[first:last]
-        # One reading from the first to the last: chunks hold many frames, and of each all are unpacked.
-        span = slice(int(some[0]), int(some[-1]) + 1)
-        counts = (array[span][some - span.start] for array in (self.wet, self.observed))
-        wet, seen = (_sums(count, block // BLOCK) / block**2 for count in counts)
-        return wet.astype(np.float32), seen.astype(np.float32)
+        counts = (_sums(each.of(some), block // BLOCK) for each in (self.wet, self.observed))
+        wet, seen = ((count / block**2).astype(np.float32) for count in counts)
+        return wet, seen
+
+
+class _Counts:
+    """An array of an archive, of which what was read last is kept: the next frames begin where others end."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.length = _CHUNKS_AT_ONCE * array.chunks[0]
+        self._held: dict[int, NDArray[np.uint16]] = {}
+
+    def of(self, frames: NDArray[np.intp]) -> NDArray[np.uint16]:
+        """Counts of some frames, which rise."""
+        pieces, places = np.divmod(frames, self.length)
+        numbers, firsts = np.unique(pieces, return_index=True)
+        parts = zip(numbers.tolist(), np.split(places, firsts[1:]), strict=True)
+        return np.concatenate([self._piece(number)[some] for number, some in parts])
+
+    def _piece(self, number: int) -> NDArray[np.uint16]:
+        if number not in self._held:
+            while len(self._held) > 1:
+                del self._held[min(self._held)]
+            self._held[number] = np.asarray(self.array[number * self.length : (number + 1) * self.length])
+        return self._held[number]
 
 
 class KeptCounts:
@@ -91,7 +115,7 @@ class KeptCounts:
         self._opened: dict[tuple[str, str], _ArchiveCounts | None] = {}
 
     def of(self, data: xr.DataArray) -> BlockCounts | None:
-        """The counts of a series, or of a part of one; None where its archive keeps none of all its frames."""
+        """The counts of a series, or of a part of one; None where its archive has none of all its frames."""
         if (url := data.encoding.get(_URL)) is None:
             return None
         place = url, group_of(data)
@@ -108,8 +132,8 @@ class KeptCounts:
 
 @dataclass(frozen=True)
 class _ArchiveCounts:
-    wet: Any
-    observed: Any
+    wet: _Counts
+    observed: _Counts
     times: NDArray[np.datetime64]
 
 
@@ -121,7 +145,9 @@ def _open_counts(url: str, group: str) -> _ArchiveCounts | None:
         return None
     wet, observed = (node[f"{COUNTS}/{name}"] for name in (WET, OBSERVED))
     times = xr.open_zarr(zarr_store(url), group=group or None, chunks=None)["time"].values
-    return _ArchiveCounts(wet, observed, times) if len(times) == wet.shape[0] == observed.shape[0] else None
+    if not len(times) == wet.shape[0] == observed.shape[0]:
+        return None
+    return _ArchiveCounts(_Counts(wet), _Counts(observed), times)
 
 
 def _sums(counts: NDArray[np.uint16], times: int) -> NDArray[np.uint32]:

@@ -12,7 +12,8 @@ from ssldm.radar.patience import awaited_patiently
 class PatientStore(WrapperStore):  # type: ignore[misc]
     """The store at a URL that fsspec opens.
 
-    Each process opens it for itself: connections do not outlive a fork, and workers of a data loader are forks.
+    Each process opens it for itself: connections do not outlive a fork, and workers of a data loader are
+    forks.
     """
 
     def __init__(self, url: str) -> None:
@@ -27,7 +28,7 @@ class PatientStore(WrapperStore):  # type: ignore[misc]
             self._inner = os.getpid(), store
         return store
 
-    def _with_store(self, store: Any) -> "PatientStore":
+    def _with_store(self, store: Any) -> "PatientStore":  # noqa: ARG002 - there is one for each process
         return self
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The windows of an index as columns of numbers: ten years of them fit into memory.
 
-A `WindowPart` holds the windows of some thousand frames of a series at one coarsening, twelve bytes each. A `Window` is
-made when it is asked for.
+A `WindowPart` holds the windows of some thousand frames of a series at one coarsening, twelve bytes each. A
+`Window` is made when it is asked for.
 """
 
 from bisect import bisect_right
@@ -13,12 +13,13 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ssldm.radar.block_counts import Shares
+
 # Pixels from one window to the next, and sides of the blocks that wet and observed shares are of.
 BLOCK = 64
 # Runs of a part: each draw sums the probabilities of one.
 _RUNS = 2048
 
-Shares = tuple[NDArray[np.float32], NDArray[np.float32]]
 # Wet and observed share ``(time, rows, columns)`` of the blocks of frames ``first`` to ``last``.
 SharesOf = Callable[[int, int], Shares]
 
@@ -188,12 +189,17 @@ def _means(share: NDArray[np.float32], runs: Runs, start: int, blocks: int) -> N
     rows, columns = (max(size - blocks + 1, 0) for size in share.shape[1:])
     total = np.zeros((len(runs), *share.shape[1:]))
     for number in range(int(runs.frames.max())):
-        there = np.flatnonzero(runs.frames > number)
-        total[there] += share[runs.starts[there] + number * runs.every - start]
+        there = runs.frames > number
+        frames = runs.starts + number * runs.every - start
+        if there.all():  # as nearly always: half the time
+            total += share[frames]
+        else:
+            total[there] += share[frames[there]]
     total /= runs.frames[:, None, None]
     found = np.empty((len(runs), rows, columns))
     for row in range(rows):
         for column in range(columns):
-            # As a whole, each square by itself: their sums are then rounded alike wherever they lie.
-            total[:, row : row + blocks, column : column + blocks].mean(axis=(1, 2), out=found[:, row, column])
+            # Each square by itself: sums are then rounded alike, whatever is beside it.
+            square = total[:, row : row + blocks, column : column + blocks]
+            square.mean(axis=(1, 2), out=found[:, row, column])
     return found

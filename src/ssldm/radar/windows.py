@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
 from ssldm.radar.block_counts import BLOCK as COUNTED
-from ssldm.radar.block_counts import KeptCounts
+from ssldm.radar.block_counts import KeptCounts, Shares
 from ssldm.radar.observations import pixel_size
 from ssldm.radar.regrid import coarsen
 from ssldm.radar.times import is_step, usual_step
 from ssldm.radar.units import WET_MM_PER_HOUR
-from ssldm.radar.window_parts import BLOCK, Runs, Shares, Window, WindowPart, Windows, parts_of
+from ssldm.radar.window_parts import BLOCK, Runs, Window, WindowPart, Windows, parts_of
 
 
 class WindowIndex:
@@ -114,16 +114,13 @@ class WindowIndex:
         return wet, seen
 
     def _balance(self, dry_weight: float) -> None:
-        """Turn wet shares into probabilities: of those of a window without rain, the same sum for each product.
-
-        Products are alike, or the largest domain would drown the others.
-        """
+        """Turn wet shares into probabilities: products are alike, or large domains would drown others."""
         totals = [0.0] * len(self.series)
         for part in self.windows.parts:
             part.weight[:] += dry_weight
             product = self._products[part.series]
             totals[product] = _summed(totals[product], part.weight)
-        products = 1 + max(self._products[part.series] for part in self.windows.parts)
+        products = len({self._products[part.series] for part in self.windows.parts})
         for part in self.windows.parts:
             part.weight[:] /= totals[self._products[part.series]]
             part.weight[:] /= products
@@ -214,7 +211,8 @@ def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
 
 def gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: float) -> list[int]:
     """Where stretches of so many frames begin that follow each other by the time step."""
-    return gap_free_runs(times, step_minutes, frames, every=1, least=frames).starts.tolist()
+    runs = gap_free_runs(times, step_minutes, frames, every=1, least=frames)
+    return [int(start) for start in runs.starts]
 
 
 def rescaling(step_minutes: float, wanted_minutes: float) -> tuple[int, int]:

@@ -102,7 +102,9 @@ def groups_of(url: str) -> list[str | None]:
     fields = (
         name for name, node in root.members(max_depth=None) if isinstance(node, zarr.Array) and node.ndim >= 2
     )
-    groups = sorted({group for group, _, name in (field.rpartition("/") for field in fields) if name not in _COUNTS})
+    groups = sorted(
+        {group for group, _, name in (field.rpartition("/") for field in fields) if name not in _COUNTS}
+    )
     if not groups:
         raise ObservationError(f"expected observations in the archive {url}, found nothing")
     return list(groups)
