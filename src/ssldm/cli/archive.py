@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from ssldm.cli.arguments import check_finite, parse_box, parse_numbers, parse_pairs, parse_time
-from ssldm.errors import ConfigurationError
+from ssldm.errors import ConfigurationError, ObservationError
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Archives of observations.", rich_markup_mode=None)
     group.command()(build)
     group.command()(info)
+    group.command()(check)
     group.command()(simulate)
     app.add_typer(group, name="archive")
 
@@ -21,7 +22,8 @@ def build(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE... OUT.zarr", help="Files, folders, patterns or URLs, then the archive."
+            metavar="SOURCE... OUT.zarr",
+            help="Files, folders, patterns or URLs, then the archive, a folder or URL.",
         ),
     ],
     format: Annotated[  # noqa: A002
@@ -50,6 +52,9 @@ def build(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; all processors if not given.")
     ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the frames after its last to an archive that is there.")
+    ] = False,
     strict: Annotated[bool, typer.Option(help="Stop at the first file that cannot be read.")] = False,
 ) -> None:
     """Build an archive from native files; a build that was cut short goes on where it stopped."""
@@ -85,8 +90,9 @@ def build(
     )
     summary = build_archive(
         inputs,
-        Path(out),
+        out,
         options,
+        append=append,
         attributes=parse_pairs(attribute or []),
         workers=workers or os.cpu_count() or 1,
         progress=over_items("reading"),
@@ -115,8 +121,21 @@ def info(
         plot_archive(found, picture)
 
 
+def check(archive: Annotated[str, typer.Argument(help="An archive, a folder or URL.")]) -> None:
+    """Read every frame of an archive, and print what is missing, damaged, out of order or left over."""
+    from ssldm.cli.progress import over_items
+    from ssldm.radar.archive_check import check_archive
+
+    findings = check_archive(archive, progress=over_items("checking"))
+    for finding in findings:
+        typer.echo(finding)
+    if findings:
+        raise ObservationError(f"{archive}: expected a whole archive, found {len(findings)} faults")
+    typer.echo(f"{archive}: whole")
+
+
 def simulate(
-    out: Annotated[Path, typer.Argument(help="The archive to make.")],
+    out: Annotated[str, typer.Argument(help="The archive to make, a folder or URL.")],
     events: Annotated[int, typer.Option(min=1, help="Number of storms.")] = 10,
     frames: Annotated[int, typer.Option(min=1, help="Frames of a storm.")] = 48,
     size: Annotated[int, typer.Option(min=1, help="Side of the domain in pixels.")] = 256,

@@ -9,9 +9,11 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[key=value ...]", help="Overrides of the preset.")
 ]
 PresetName = Annotated[str, typer.Option(help="paper, base, small, tiny, or a file.")]
-Archives = Annotated[list[Path], typer.Option("--data", help="Archive to train on; may be repeated.")]
+Archives = Annotated[
+    list[str], typer.Option("--data", help="Archive to train on, a folder or URL; may be repeated.")
+]
 ValidationArchives = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--validation",
         help="Archive of other events to validate on; may be repeated; else a fifth of the events.",
@@ -76,7 +78,7 @@ def prior(
         typer.Option(help="Run of `ssldm train autoencoder`, or a folder of weights, of the kind block."),
     ],
     data: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             "--data", help="Archive to train on; may be repeated; not needed where the pack is there."
         ),

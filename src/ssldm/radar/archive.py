@@ -9,6 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from ssldm.errors import ObservationError
+from ssldm.radar.block_counts import remember_archive
 from ssldm.radar.formats.cf import groups_of, open_store
 
 
@@ -23,6 +24,9 @@ def open_archive(path: Path | str) -> list[xr.DataArray]:
     """
     groups = groups_of(str(path))
     try:
-        return [open_store(str(path), group) for group in groups]
+        series = [open_store(str(path), group) for group in groups]
     except ObservationError as error:
         raise ObservationError(f"{path}: {error}") from error
+    for data, group in zip(series, groups, strict=True):
+        remember_archive(data, str(path), group)
+    return series

@@ -22,8 +22,10 @@ import numpy as np
 import xarray as xr
 
 from ssldm.config import Config
-from ssldm.errors import ConfigurationError, ObservationError, OutputError, SsldmError
-from ssldm.radar.archive_store import Frame, Series, check_new, collect, lay_aside, series_key, write_store
+from ssldm.errors import ConfigurationError, ObservationError, SsldmError
+from ssldm.radar.archive_growth import grown, merged_attributes
+from ssldm.radar.archive_store import Frame, Series, collect, lay_aside, series_key, write_store
+from ssldm.radar.archive_target import Target, check_new, target_of
 from ssldm.radar.formats.protocol import ReadOptions
 from ssldm.radar.isolation import in_a_process, process_pool
 from ssldm.radar.joining import sums_overlap
@@ -40,6 +42,8 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 _THREADS = 2
 _POOL_BYTES = 1 << 29
 _BYTES_A_PIXEL = 24
+# Of what is laid aside; raised when it changes, so that nothing of an earlier version is gone on with.
+_LAYOUT = 2
 # From 2000 on; nanoseconds end in 2262.
 _MOST_DAYS = 95_000
 
@@ -89,6 +93,8 @@ class Summary:
                     f"{label}: {series.identical} frames came twice with the same values, "
                     f"{series.conflicting} with others (the first was kept)"
                 )
+            if series.not_later:
+                yield f"{label}: {series.not_later} frames not later than the archive's last were left out"
             if sums_overlap(series.times, series.template.attrs.get("accumulation_minutes")):
                 yield f"{label}: its sums overlap, so that each frame is a mean over several steps"
             if series.template.attrs.get("license", "unknown") == "unknown":
@@ -99,21 +105,24 @@ class Summary:
 
 def build_archive(
     sources: Source,
-    out: Path,
+    out: Path | str,
     options: BuildOptions | None = None,
     *,
+    append: bool = False,
     attributes: Mapping[str, str] | None = None,
     workers: int | None = None,
     progress: Progress = lambda items, _: items,
 ) -> Summary:
     """Write radar files as an archive; it appears only when it is complete.
 
-    A build that was cut short goes on where it stopped when it is called again with the same options. Each
-    product, place and grid becomes a series: a lone one at the root of the store, several in groups.
+    Whenever a build that appends ends, the archive reads as it was before, or as it is to be. A build that
+    was cut short goes on where it stopped when it is called again with the same options. Each product,
+    place and grid becomes a series: a lone one at the root of the store, several in groups.
 
     Args:
         sources: what `open_radar` takes.
-        out: the store to make.
+        out: the store to make, a path or a URL that fsspec writes to.
+        append: add the frames that are later than the archive's own to the archive at ``out``.
         options: what to take of the files and how.
         attributes: of the archive, over those that it gets by itself (licence, creator, provenance).
         workers: processes; a file that crashes its reader is then refused like any other. None reads in this
@@ -121,27 +130,31 @@ def build_archive(
         progress: wraps the iteration over a known number of files.
 
     Raises:
-        OutputError: a name of another kind of file.
-        ObservationError: the store exists, no file can be read, or there is nothing in the period.
+        OutputError: a name of another kind of file, or a place that cannot be written to.
+        ObservationError: the store exists, or none that can be appended to; no file can be read, or there is
+            nothing in the period.
     """
-    _check_name(out)
-    check_new(out)
+    target = target_of(out)
+    if not append:
+        check_new(target)
+    elif not target.exists():
+        raise ObservationError(f"expected an archive to append to, found none at {target.place}")
     options = options or BuildOptions()
     items = resolve(sources)
-    aside = _aside(out)
-    with locked(aside):
-        return _build(items, out, aside, options, attributes or {}, workers, progress)
+    with locked(target.aside):
+        series, refused, resumed = _laid_aside(items, target.aside, options, workers, progress)
+        found = provenance(options.model_dump_json(exclude_defaults=True), len(items))
+        found["refused_files"] = json.dumps([asdict(refusal) for refusal in refused])
+        if append:
+            series, found = grown(target.place, series), merged_attributes(target.place, found)
+        _publish(series, target, found | dict(attributes or {}), append=append)
+    return Summary(series, refused, resumed)
 
 
-def _build(
-    items: Sequence[Item],
-    out: Path,
-    aside: Path,
-    options: BuildOptions,
-    attributes: Mapping[str, str],
-    workers: int | None,
-    progress: Progress,
-) -> Summary:
+def _laid_aside(
+    items: Sequence[Item], aside: Path, options: BuildOptions, workers: int | None, progress: Progress
+) -> tuple[list[Series], list[Refusal], int]:
+    """The frames of all files, laid aside; the files that were refused; and how many were done before."""
     journal = _Journal(aside, options)
     names = {item: journal.name(item) for item in items}
     todo = [item for item in items if names[item] not in journal.done]
@@ -165,15 +178,11 @@ def _build(
         if not any(journal.done.values()):
             shutil.rmtree(aside, ignore_errors=True)
         raise
-    series = collect(aside / "frames", frames)
-    extra = provenance(options.model_dump_json(exclude_defaults=True), len(items))
-    extra["refused_files"] = json.dumps([asdict(refusal) for refusal in refused])
-    _publish(series, aside, out, extra | dict(attributes))
-    return Summary(series, refused, resumed)
+    return collect(aside / "frames", frames), refused, resumed
 
 
 def build_simulated(
-    out: Path,
+    out: Path | str,
     events: int,
     frames: int = 48,
     shape: tuple[int, int] = (256, 256),
@@ -187,20 +196,20 @@ def build_simulated(
     The day follows from the seed, so that archives of other storms have other times.
 
     Args:
-        out: the store to make.
+        out: the store to make, a path or a URL that fsspec writes to.
         events, frames, shape: number of storms, and frames, rows and columns of each.
         seed: of the first storm; the next have the next seeds.
         progress: wraps the iteration over storms.
         simulation: further arguments of `ssldm.simulate`.
 
     Raises:
-        OutputError: a name of another kind of file.
+        OutputError: a name of another kind of file, or a place that cannot be written to.
         ObservationError: the store exists.
         ConfigurationError: days beyond what times in nanoseconds reach.
     """
-    _check_name(out)
-    check_new(out)
-    aside = _aside(out)
+    target = target_of(out)
+    check_new(target)
+    aside = target.aside
     with locked(aside):
         laid: list[Frame] = []
         days = -1
@@ -218,27 +227,19 @@ def build_simulated(
             storm.attrs["seed"] = seed
             laid += lay_aside(aside / "frames", storm, series_key(storm), str(event), shape[0] * shape[1])
         series = collect(aside / "frames", laid)
-        _publish(series, aside, out, provenance(f"{events} simulated storms", 0))
+        _publish(series, target, provenance(f"{events} simulated storms", 0))
 
 
-def _publish(series: Sequence[Series], aside: Path, out: Path, attributes: Mapping[str, str]) -> None:
-    """Write the store aside, then give it its name and remove what it was made of."""
-    write_store(aside / "store", aside / "frames", series, attributes)
-    check_new(out)
-    (aside / "store").rename(out)
-    shutil.rmtree(aside)
-
-
-def _check_name(out: Path) -> None:
-    """Refuse names that say of a folder that it is a file; one that ends in a number says nothing."""
-    suffix = out.suffix.removeprefix(".").lower()
-    if suffix != "zarr" and any(letter.isalpha() for letter in suffix):
-        raise OutputError(f"{out}: expected a name ending in .zarr, or in nothing, for an archive")
-
-
-def _aside(out: Path) -> Path:
-    """The folder that an archive is made in."""
-    return out.with_name(f"{out.name}.partial")
+def _publish(
+    series: Sequence[Series], target: Target, attributes: Mapping[str, str], *, append: bool = False
+) -> None:
+    """Write the store aside, then put it in its place and remove what it was made of."""
+    write_store(target.aside / "store", target.aside / "frames", series, attributes)
+    if append:
+        target.add(target.aside / "store")
+    else:
+        target.publish(target.aside / "store")
+    shutil.rmtree(target.aside)
 
 
 class _Journal:
@@ -247,7 +248,7 @@ class _Journal:
     def __init__(self, folder: Path, options: BuildOptions) -> None:
         self.path = folder / "journal"
         self.done: dict[str, list[Frame]] = {}
-        identity = options.model_dump_json()
+        identity = f"{_LAYOUT} {options.model_dump_json()}"
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         if not lines or lines[0] != identity:
             for path in folder.iterdir():

@@ -1,8 +1,13 @@
 """How an archive lies on disk: the MLCast source-data layout, written frame by frame.
 
-Frames are first laid aside, one compressed Zarr chunk each, in ``OUT.partial/frames``; when all are there
-they are linked in order of time into a store, which then takes its name. Nothing is ever read back, and a
-build that was cut short finds the frames of the files that it had finished in ``OUT.partial/journal``.
+Frames are first laid aside, one compressed Zarr chunk each and the counts of its blocks beside it, in
+``OUT.partial/frames``; when all are there they are linked in order of time into a store, which then is
+published (`ssldm.radar.archive_target`). No frame is ever read back, and a build that was cut short finds
+those of the files that it had finished in ``OUT.partial/journal``.
+
+What is as long as the series (times, counts of blocks) has chunks of a fixed number of frames, so that an
+archive can grow while others read it: a chunk that is replaced by a fuller one still serves the shape they
+know.
 """
 
 import hashlib
@@ -10,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +28,16 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 
 from ssldm.atomic import replacing
-from ssldm.errors import ObservationError
+from ssldm.radar.block_counts import (
+    BLOCK,
+    COUNT_DIMENSIONS,
+    COUNTS,
+    DESCRIPTIONS,
+    OBSERVED,
+    WET,
+    count_blocks,
+    frames_per_chunk,
+)
 from ssldm.radar.grid import GRID_MAPPING, geotransform, latitude_longitude, wkt_of
 from ssldm.radar.observations import observations_like
 from ssldm.radar.times import usual_step
@@ -36,6 +51,9 @@ _ATTRIBUTES = {
     "comment": "1 kg m-2 h-1 of water is 1 mm h-1; NaN is not observed, 0 is observed dry",
 }
 _CODEC = Blosc(cname="zstd", clevel=1, shuffle=Blosc.SHUFFLE)
+# Of the coordinates of a series, half a mebibyte; one by one they would be thousands of files.
+TIMES_PER_CHUNK = 1 << 16
+_COUNTS = ".counts"
 # Of one frame or file, not of the series.
 _PASSING = {"source_files", "frames_interpolated", "notes"}
 
@@ -57,6 +75,10 @@ class Frame:
     pixels: int
 
 
+def _no_times() -> NDArray[np.datetime64]:
+    return np.empty(0, "datetime64[ns]")
+
+
 @dataclass
 class Series:
     """The frames of one product, place and grid, in order of time.
@@ -66,7 +88,10 @@ class Series:
         group: where in the store the series goes; empty is the root.
         identical: frames that came more than once with the same values.
         conflicting: frames that came more than once with other values; the first was kept.
+        not_later: frames that were left out, as they were to be appended and are no later than the archive's.
         missing: times between the first and the last frame that have none.
+        before: times of the frames that the archive has already.
+        counts_before: ``(2, time, block_y, block_x)``, of those of them whose chunk is not full.
     """
 
     template: xr.DataArray
@@ -74,12 +99,16 @@ class Series:
     group: str = ""
     identical: int = 0
     conflicting: int = 0
-    missing: NDArray[np.datetime64] = field(default_factory=lambda: np.empty(0, "datetime64[ns]"))
+    not_later: int = 0
+    missing: NDArray[np.datetime64] = field(default_factory=_no_times)
+    before: NDArray[np.datetime64] = field(default_factory=_no_times)
+    counts_before: NDArray[np.uint16] | None = None
 
     @property
     def times(self) -> NDArray[np.datetime64]:
-        """Times of the frames, UTC."""
-        return np.array([frame.time for frame in self.frames], "datetime64[ns]")
+        """Times of all frames, UTC."""
+        new = np.array([frame.time for frame in self.frames], "datetime64[ns]")
+        return np.concatenate([self.before, new])
 
     @property
     def gaps(self) -> int:
@@ -104,6 +133,7 @@ def lay_aside(folder: Path, data: xr.DataArray, key: str, name: str, pixels: int
     for i, time in enumerate(data["time"].values.astype("datetime64[ns]")):
         values = np.ascontiguousarray(data[i].values, np.float32)
         file = f"{key}/{name}-{i}"
+        _write(folder / f"{file}{_COUNTS}", zlib.compress(count_blocks(values).tobytes()))
         _write(folder / file, _CODEC.encode(values))
         frames.append(Frame(key, int(time.astype(np.int64)), file, pixels))
     return frames
@@ -125,6 +155,15 @@ def _header(data: xr.DataArray) -> dict[str, Any]:
     }
 
 
+def _template(header: Mapping[str, Any]) -> xr.DataArray:
+    return observations_like(header["y"], header["x"], header["crs"], header["attributes"])
+
+
+def template_of(data: xr.DataArray) -> xr.DataArray:
+    """What a series is without its frames."""
+    return _template(_header(data))
+
+
 def collect(folder: Path, frames: Sequence[Frame]) -> list[Series]:
     """The series that frames belong to: sorted, each time once, with what is missing in between."""
     series = []
@@ -132,9 +171,7 @@ def collect(folder: Path, frames: Sequence[Frame]) -> list[Series]:
     for frame in frames:
         by_series.setdefault(frame.series, []).append(frame)
     for key, members in by_series.items():
-        header = json.loads((folder / key / "series.json").read_text())
-        template = observations_like(header["y"], header["x"], header["crs"], header["attributes"])
-        found = Series(template, [])
+        found = Series(_template(json.loads((folder / key / "series.json").read_text())), [])
         for frame in sorted(members, key=lambda f: f.time):
             if found.frames and found.frames[-1].time == frame.time:
                 same = (folder / frame.file).read_bytes() == (folder / found.frames[-1].file).read_bytes()
@@ -152,13 +189,13 @@ def collect(folder: Path, frames: Sequence[Frame]) -> list[Series]:
 def missing_times(times: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
     """Times that a regular series would have as well; the step is the most frequent one."""
     if len(times) < 3:
-        return np.empty(0, "datetime64[ns]")
+        return _no_times()
     steps, step = np.diff(times), usual_step(times)
     gaps = [
         np.arange(times[i] + step, times[i + 1] - step // 2, step)
         for i in np.flatnonzero(steps > step + step // 2)
     ]
-    return np.concatenate(gaps) if gaps else np.empty(0, "datetime64[ns]")
+    return np.concatenate(gaps) if gaps else _no_times()
 
 
 def count_gaps(times: NDArray[np.datetime64], missing: NDArray[np.datetime64]) -> int:
@@ -219,10 +256,7 @@ def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping
         attrs={"Conventions": "CF-1.11", "title": own["product"], **of_dataset, **attributes},
     )
     times = {"units": "seconds since 1970-01-01", "dtype": "int64"}
-    # One chunk, or the coordinates of a long archive would be thousands of files.
-    encoding = {
-        name: times | {"chunks": (max(len(coordinates[name]), 1),)} for name in ("time", "missing_times")
-    }
+    encoding = {name: times | {"chunks": (TIMES_PER_CHUNK,)} for name in ("time", "missing_times")}
     mapping = GRID_MAPPING in template.coords
     if mapping:
         coordinates = coordinates.reset_coords(GRID_MAPPING)
@@ -234,7 +268,7 @@ def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping
     group = zarr.open_group(store, path=series.group, mode="a", zarr_format=2)
     array = group.create_array(
         VARIABLE,
-        shape=(len(series.frames), height, width),
+        shape=(len(series.times), height, width),
         chunks=(1, height, width),
         dtype="float32",
         fill_value=np.nan,
@@ -245,10 +279,41 @@ def _write_series(store: Path, folder: Path, series: Series, attributes: Mapping
         | {"_ARRAY_DIMENSIONS": ["time", "y", "x"]}
         | ({"grid_mapping": GRID_MAPPING, "coordinates": "lat lon"} if mapping else {}),
     )
-    for i, frame in enumerate(series.frames):
+    for i, frame in enumerate(series.frames, start=len(series.before)):
         place = Path(store) / array.path / str(i) / "0"
         place.mkdir(parents=True)
         _link(folder / frame.file, place / "0")
+    _write_counts(group, folder, series)
+
+
+def _write_counts(group: zarr.Group, folder: Path, series: Series) -> None:
+    """Write the counts of the blocks of all frames from the first whose chunk was not full."""
+    shape = (2, *(size // BLOCK for size in series.template.shape[1:]))
+    length = frames_per_chunk(*shape[1:])
+    arrays = [
+        group.create_array(
+            f"{COUNTS}/{name}",
+            shape=(len(series.times), *shape[1:]),
+            chunks=(length, *(max(size, 1) for size in shape[1:])),
+            dtype="uint16",
+            fill_value=None,
+            compressors=_CODEC,
+            attributes={"long_name": DESCRIPTIONS[name], "units": "1", "_ARRAY_DIMENSIONS": COUNT_DIMENSIONS},
+            config={"write_empty_chunks": True},
+        )
+        for name in (WET, OBSERVED)
+    ]
+    files = [folder / f"{frame.file}{_COUNTS}" for frame in series.frames]
+    first = len(series.before) // length * length
+    held = np.empty((2, 0, *shape[1:]), np.uint16) if series.counts_before is None else series.counts_before
+    while first < len(series.times):
+        some = files[: length - held.shape[1]]
+        del files[: len(some)]
+        new = [np.frombuffer(zlib.decompress(file.read_bytes()), np.uint16).reshape(shape) for file in some]
+        held = np.concatenate([held, *(each[:, None] for each in new)], axis=1)
+        for array, values in zip(arrays, held, strict=True):
+            array[first : first + len(values)] = values
+        first, held = first + length, held[:, :0]
 
 
 def _link(source: Path, target: Path) -> None:
@@ -256,13 +321,3 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # a file system without hard links
         shutil.copyfile(source, target)
-
-
-def check_new(out: Path) -> None:
-    """Refuse to write over what is there.
-
-    Raises:
-        ObservationError: something is at ``out``.
-    """
-    if os.path.lexists(out):
-        raise ObservationError(f"expected a new archive, found one at {out}")

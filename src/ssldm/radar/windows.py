@@ -1,8 +1,11 @@
 """Training windows: where in the archives it rains, how to draw them by their rain, and how to read them."""
 
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
 from math import ceil
 
 import numpy as np
@@ -10,40 +13,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ssldm.errors import ObservationError
+from ssldm.radar.block_counts import BLOCK as COUNTED
+from ssldm.radar.block_counts import KeptCounts, Shares
 from ssldm.radar.observations import pixel_size
 from ssldm.radar.regrid import coarsen
 from ssldm.radar.times import is_step, usual_step
 from ssldm.radar.units import WET_MM_PER_HOUR
-
-_BLOCK = 64
-
-
-@dataclass(frozen=True)
-class Window:
-    """One window.
-
-    Attributes:
-        series, start: which series and its frame that the window begins with.
-        row, column: of its upper left corner, on the coarsened grid.
-        coarsening: side of the blocks of pixels that were averaged, see `ssldm.radar.regrid.coarsen`.
-        number: its place in the index, or, where it was drawn, that of the one that it lies around.
-        frames: how many frames there are; any more are unobserved.
-        every: takes so many-th frame of the series.
-    """
-
-    series: int
-    start: int
-    row: int
-    column: int
-    coarsening: float
-    number: int
-    frames: int
-    every: int = 1
-
-    @property
-    def times(self) -> range:
-        """Its frames in the series."""
-        return range(self.start, self.start + self.frames * self.every, self.every)
+from ssldm.radar.window_parts import BLOCK, Runs, Window, WindowPart, Windows, parts_of
 
 
 class WindowIndex:
@@ -63,7 +39,7 @@ class WindowIndex:
         cache_bytes: decoded frames kept in memory, so that windows that share frames cost no second reading.
 
     Attributes:
-        windows: all of them.
+        windows: all of them, each made when it is asked for.
         pixel_sizes: smallest and largest pixel in metres, rescaled to ``step_minutes``.
 
     Raises:
@@ -90,77 +66,96 @@ class WindowIndex:
         self._products = [sorted(set(names)).index(name) for name in names]
         self.frames = frames
         self.size = size
-        windows: list[Window] = []
-        weights: list[float] = []
+        parts: list[WindowPart] = []
         pixel_sizes: list[float] = []
+        kept = KeptCounts()
         for number, data in enumerate(series):
             step = step_minutes_of(data) if rescaled and frames > 1 else step_minutes
             every, factor = rescaling(step, step_minutes)
             runs = gap_free_runs(data["time"].values, step, frames, every, least_frames or frames)
             for coarsening in (factor * c for c in coarsenings):
-                wet, seen = self._block_shares(number, coarsening)
-                found = _fitting(wet, seen, runs, size, observed)
+                found = list(self._parts(number, coarsening, runs, observed, kept))
                 if found:
                     pixel_sizes.append(pixel_size(data) * coarsening * step_minutes / (every * step))
-                for times, row, column, wet_share in found:
-                    windows.append(
-                        Window(number, times[0], row, column, coarsening, len(windows), len(times), every)
-                    )
-                    weights.append(wet_share + dry_weight)
-        if not windows:
+                parts += found
+        if not parts:
             raise ObservationError(
                 f"expected gap-free windows of {frames} frames and {size}×{size} pixels, found none"
             )
-        self.windows = windows
+        self.windows = Windows(parts)
         self.pixel_sizes = round(min(pixel_sizes)), round(max(pixel_sizes))
-        self.probability = self._balanced(np.asarray(weights))
-        self._cumulative = np.cumsum(self.probability)
+        self._balance(dry_weight)
+        # Summed window by window, as over all at once: what is drawn is the same to the bit.
+        self._ends = list(accumulate(parts, lambda end, part: _summed(end, part.weight), initial=0.0))
 
-    def _block_shares(
-        self, number: int, coarsening: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Wet and observed share ``(time, rows, columns)`` of blocks of 64 coarsened pixels."""
-        data, block = self.series[number], round(_BLOCK * coarsening)
-        shape = (data.sizes["time"], data.sizes["y"] // block, data.sizes["x"] // block)
-        wet, seen = np.zeros(shape), np.zeros(shape)
-        for i in range(shape[0] if 0 not in shape else 0):
-            (frame,) = self._frames.read(number, [i])
-            wet[i] = coarsen((frame >= WET_MM_PER_HOUR).astype(np.float32), block)
-            seen[i] = coarsen(np.isfinite(frame).astype(np.float32), block)
+    def _parts(
+        self, number: int, coarsening: float, runs: Runs, observed: float, kept: KeptCounts
+    ) -> Iterator[WindowPart]:
+        """The windows of one series at one coarsening; none where the domain is smaller than they are."""
+        block = round(BLOCK * coarsening)
+        sides = (self.series[number].sizes[axis] // block * BLOCK for axis in "yx")
+        if len(runs) == 0 or min(sides) < self.size:
+            return iter(())
+        counts = kept.of(self.series[number])
+        if counts is None or block % COUNTED:
+            shares_of = partial(self._shares_of_pixels, number, block)
+        else:
+            shares_of = partial(counts.shares, block=block)
+        return parts_of(number, coarsening, runs, shares_of, size=self.size, observed=observed)
+
+    def _shares_of_pixels(self, number: int, block: int, first: int, last: int) -> Shares:
+        """Wet and observed share ``(time, rows, columns)`` of blocks, from the frames themselves."""
+        found = []
+        for i in range(first, last):
+            (frame,) = self._frames.read(number, range(i, i + 1))
+            masks = np.stack([frame >= WET_MM_PER_HOUR, np.isfinite(frame)])
+            found.append(coarsen(masks.astype(np.float32), block))
+        wet, seen = np.stack(found, axis=1)
         return wet, seen
 
-    def _balanced(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities: each product gets the same share, or the largest domain would drown the others."""
-        group = np.asarray([self._product(window) for window in self.windows])
-        totals = np.bincount(group, weights)
-        return np.asarray(weights / totals[group] / len(totals))
+    def _balance(self, dry_weight: float) -> None:
+        """Turn wet shares into probabilities: products are alike, or large domains would drown others."""
+        totals = [0.0] * len(self.series)
+        for part in self.windows.parts:
+            part.weight[:] += dry_weight
+            product = self._products[part.series]
+            totals[product] = _summed(totals[product], part.weight)
+        products = len({self._products[part.series] for part in self.windows.parts})
+        for part in self.windows.parts:
+            part.weight[:] /= totals[self._products[part.series]]
+            part.weight[:] /= products
+
+    @property
+    def probability(self) -> NDArray[np.float64]:
+        """Of each window, in one array that is made anew each time."""
+        return np.concatenate([part.weight for part in self.windows.parts])
 
     def __len__(self) -> int:
         return len(self.windows)
 
     def draw(self, rng: np.random.Generator) -> Window:
         """One window, drawn by importance, then moved at random by half a block of 64 pixels at most."""
-        position = np.searchsorted(self._cumulative, rng.random(), side="right")
-        window = self.windows[min(int(position), len(self) - 1)]
+        drawn = rng.random()
+        number = min(bisect_right(self._ends, drawn, lo=1) - 1, len(self.windows.parts) - 1)
+        sums = np.cumsum(np.append(self._ends[number], self.windows.parts[number].weight))[1:]
+        position = min(int(np.searchsorted(sums, drawn, side="right")), len(sums) - 1)
+        window = self.windows.at(number, position)
         data = self.series[window.series]
 
         def moved(first: int, pixels: int) -> int:
-            place = first + int(rng.integers(-_BLOCK // 2, _BLOCK // 2 + 1))
+            place = first + int(rng.integers(-BLOCK // 2, BLOCK // 2 + 1))
             return min(max(place, 0), int(pixels // window.coarsening) - self.size)
 
         row, column = moved(window.row, data.sizes["y"]), moved(window.column, data.sizes["x"])
         return replace(window, row=row, column=column)
-
-    def _product(self, window: Window) -> int:
-        """Number of the product that a window is of."""
-        return self._products[window.series]
 
     def correction(self, window: Window) -> float:
         """Weight of a window in a loss that is to be that of windows drawn evenly: 1 / (n p), 1 on average.
 
         Windows drawn by their rain make a network rain too much; see Horvitz and Thompson (1952).
         """
-        return float(1.0 / (len(self) * self.probability[window.number]))
+        part, position = self.windows.place(window.number)
+        return float(1.0 / (len(self) * part.weight[position]))
 
     def read(self, window: Window) -> NDArray[np.float32]:
         """Rain rate ``(t, h, w)`` in mm/h of a window, NaN where unobserved."""
@@ -185,13 +180,15 @@ class _FrameCache:
         self.used = 0
         self.frames: OrderedDict[tuple[int, int], NDArray[np.float32]] = OrderedDict()
 
-    def read(self, series: int, times: Sequence[int]) -> list[NDArray[np.float32]]:
+    def read(self, series: int, times: range) -> list[NDArray[np.float32]]:
         """Some frames of a series, ``(h, w)`` each."""
         keys = [(series, time) for time in times]
         missing = [time for _, time in (key for key in keys if key not in self.frames)]
         found = {key: self.frames[key] for key in keys if key in self.frames}
         if missing:
-            for time, values in zip(missing, self.series[series][missing].values, strict=True):
+            # By a slice, from the first to the last: a list of frames takes Zarr half as long again.
+            span = self.series[series][missing[0] : missing[-1] + 1 : times.step].values
+            for time, values in zip(range(missing[0], missing[-1] + 1, times.step), span, strict=True):
                 # A copy, or one frame would keep all those read with it in memory.
                 found[series, time] = np.array(values, np.float32)
         for key in keys:
@@ -216,7 +213,8 @@ def turn(rate: NDArray[np.float32], symmetry: int) -> NDArray[np.float32]:
 
 def gap_free_starts(times: NDArray[np.datetime64], frames: int, step_minutes: float) -> list[int]:
     """Where stretches of so many frames begin that follow each other by the time step."""
-    return [run[0] for run in gap_free_runs(times, step_minutes, frames, every=1, least=frames)]
+    runs = gap_free_runs(times, step_minutes, frames, every=1, least=frames)
+    return [int(start) for start in runs.starts]
 
 
 def rescaling(step_minutes: float, wanted_minutes: float) -> tuple[int, int]:
@@ -239,31 +237,17 @@ def step_minutes_of(data: xr.DataArray) -> float:
 
 def gap_free_runs(
     times: NDArray[np.datetime64], step_minutes: float, frames: int, every: int, least: int
-) -> list[range]:
+) -> Runs:
     """Frames of each window in time: as many of ``frames`` as follow without a gap, if at least ``least``."""
     regular = is_step(np.diff(times), np.timedelta64(round(step_minutes * 60), "s"))
     gaps = np.flatnonzero(np.append(~regular, True))
-    ends = gaps[np.searchsorted(gaps, np.arange(len(times)))] + 1
-    runs = (range(start, end, every)[:frames] for start, end in enumerate(ends.tolist()))
-    return [run for run in runs if len(run) >= least]
+    starts = np.arange(len(times))
+    ends = gaps[np.searchsorted(gaps, starts)] + 1
+    counts = np.minimum(-((starts - ends) // every), frames)
+    enough = counts >= least
+    return Runs(starts[enough], counts[enough], every)
 
 
-def _fitting(
-    wet: NDArray[np.float64],
-    seen: NDArray[np.float64],
-    runs: Sequence[range],
-    size: int,
-    observed: float,
-) -> list[tuple[range, int, int, float]]:
-    """Frames, row, column and wet share of each window that is observed well enough."""
-    blocks = -(-size // _BLOCK)
-    found = []
-    for times in runs:
-        taken = slice(times.start, times.stop, times.step)
-        wet_mean, seen_mean = wet[taken].mean(axis=0), seen[taken].mean(axis=0)
-        for i in range(wet_mean.shape[0] - blocks + 1):
-            for j in range(wet_mean.shape[1] - blocks + 1):
-                tile = np.s_[i : i + blocks, j : j + blocks]
-                if seen_mean[tile].mean() >= observed:
-                    found.append((times, i * _BLOCK, j * _BLOCK, float(wet_mean[tile].mean())))
-    return found
+def _summed(start: float, values: NDArray[np.float64]) -> float:
+    """A sum that goes on from another, one value after the other."""
+    return float(np.cumsum(np.append(start, values))[-1])

@@ -40,8 +40,8 @@ class Latents:
 
 def build_latents(
     preset: Preset,
-    train: Sequence[Path],
-    validation: Sequence[Path],
+    train: Sequence[Path | str],
+    validation: Sequence[Path | str],
     autoencoder: Path,
     folder: Path,
     *,

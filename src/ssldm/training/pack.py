@@ -101,7 +101,7 @@ def _starts(data: xr.DataArray, config: PackConfig) -> list[range]:
     step = step_minutes_of(data)
     every, _ = rescaling(step, config.step_minutes)
     frames, least = (config.context + lead for lead in (config.lead, config.least_lead))
-    return gap_free_runs(data["time"].values, step, frames, every, least)
+    return gap_free_runs(data["time"].values, step, frames, every, least).ranges()
 
 
 def _pieces(data: xr.DataArray, starts: Sequence[range], config: PackConfig) -> Iterator[PackedSeries]:

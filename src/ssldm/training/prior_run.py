@@ -27,7 +27,7 @@ PACK = "train.pack"
 
 def train_prior(
     preset: Preset,
-    archives: Sequence[Path],
+    archives: Sequence[Path | str],
     autoencoder: Path,
     out: Path,
     *,
@@ -93,7 +93,9 @@ def _check_autoencoder(coded: CodedWeights, preset: Preset, folder: Path) -> Non
         raise ConfigurationError(f"the autoencoder in {folder} is not the preset's: {', '.join(found)}")
 
 
-def _packed(preset: Preset, archives: Sequence[Path], path: Path, progress: Progress) -> list[PackedSeries]:
+def _packed(
+    preset: Preset, archives: Sequence[Path | str], path: Path, progress: Progress
+) -> list[PackedSeries]:
     """The series of a pack, which is built unless it is there."""
     window = preset.window
     if archives:

@@ -23,7 +23,12 @@ from ssldm.training.unet_module import UNetModule
 
 
 def train_autoencoder(
-    preset: Preset, train: Sequence[Path], validation: Sequence[Path], out: Path, *, resume: bool = False
+    preset: Preset,
+    train: Sequence[Path | str],
+    validation: Sequence[Path | str],
+    out: Path,
+    *,
+    resume: bool = False,
 ) -> Path:
     """Train an autoencoder; returns the folder of its weights.
 
@@ -57,8 +62,8 @@ def train_autoencoder(
 
 def train_denoiser(
     preset: Preset,
-    train: Sequence[Path],
-    validation: Sequence[Path],
+    train: Sequence[Path | str],
+    validation: Sequence[Path | str],
     autoencoder: Path,
     out: Path,
     *,
@@ -102,7 +107,12 @@ def train_denoiser(
 
 
 def train_unet(
-    preset: Preset, train: Sequence[Path], validation: Sequence[Path], out: Path, *, resume: bool = False
+    preset: Preset,
+    train: Sequence[Path | str],
+    validation: Sequence[Path | str],
+    out: Path,
+    *,
+    resume: bool = False,
 ) -> Path:
     """Train the deterministic U-Net on the windows of the denoiser; returns the folder of its weights.
 

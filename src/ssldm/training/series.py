@@ -11,12 +11,12 @@ from ssldm.radar.archive import open_archive
 from ssldm.radar.splits import check_disjoint, split_by_event
 
 
-def open_series(archives: Sequence[Path]) -> list[xr.DataArray]:
+def open_series(archives: Sequence[Path | str]) -> list[xr.DataArray]:
     """All series of some archives."""
     return [series for archive in archives for series in open_archive(archive)]
 
 
-def open_products(archives: Sequence[Path]) -> list[xr.DataArray]:
+def open_products(archives: Sequence[Path | str]) -> list[xr.DataArray]:
     """All series of some archives, of which each archive's count as one product where they are named alike.
 
     It is then named by the words that their names begin with: the radars of a network, each a series with a
@@ -52,7 +52,7 @@ def identity_of(series: Sequence[xr.DataArray]) -> str:
 
 
 def open_splits(
-    train: Sequence[Path], validation: Sequence[Path], hold_out: float = 0.2
+    train: Sequence[Path | str], validation: Sequence[Path | str], hold_out: float = 0.2
 ) -> tuple[list[xr.DataArray], list[xr.DataArray]]:
     """The series to train on and those to validate on.
 

@@ -10,11 +10,15 @@ import numpy as np
 import xarray as xr
 
 from ssldm.errors import ObservationError
+from ssldm.radar.block_counts import OBSERVED, WET
+from ssldm.radar.fetching import fault
 from ssldm.radar.formats.protocol import HDF5, ReadOptions, check_frame, is_limited, limited
 from ssldm.radar.from_xarray import find_variable, observations_of
+from ssldm.radar.store_urls import local_path, zarr_store
 from ssldm.radar.units import Quantity, quantity_of
 
 NAME = "cf"
+_COUNTS = {WET, OBSERVED}
 
 
 class _Open(Protocol):
@@ -86,15 +90,21 @@ def groups_of(url: str) -> list[str | None]:
     import zarr
 
     try:
-        root = zarr.open_group(url, mode="r")
+        root = zarr.open_group(zarr_store(url), mode="r")
     except (FileNotFoundError, ValueError) as error:
         raise ObservationError(f"expected an archive, found none at {url}") from error
+    except Exception as error:
+        if local_path(url) is not None:
+            raise
+        raise ObservationError(f"expected an archive at {url}: {fault(error, url)}") from error
     if any(array.ndim >= 2 for _, array in root.arrays()):
         return [None]
     fields = (
         name for name, node in root.members(max_depth=None) if isinstance(node, zarr.Array) and node.ndim >= 2
     )
-    groups = sorted({name.rpartition("/")[0] for name in fields})
+    groups = sorted(
+        {group for group, _, name in (field.rpartition("/") for field in fields) if name not in _COUNTS}
+    )
     if not groups:
         raise ObservationError(f"expected observations in the archive {url}, found nothing")
     return list(groups)
@@ -107,7 +117,7 @@ def open_store(url: str, group: str | None, options: ReadOptions | None = None) 
         with warnings.catch_warnings():
             # Stores without consolidated metadata are well-formed; the third format has none.
             warnings.simplefilter("ignore", RuntimeWarning)
-            dataset: xr.Dataset = xr.open_zarr(url, group=group, chunks=chunks)
+            dataset: xr.Dataset = xr.open_zarr(zarr_store(url), group=group, chunks=chunks)
             return dataset
 
     return _lazily(open_dataset, options)
