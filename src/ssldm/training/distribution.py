@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from ssldm.errors import ConfigurationError, ProcessError
 
-_FAILED = 2
+# Status of failures; from 128 on, and below 0, it is that of a signal, and nothing was said.
+_FAILED, _LEAST_SIGNALLED = 2, 128
 # Of looks at the other processes, and how long they have until one that misses another says so itself.
 _PAUSE_SECONDS, _GRACE_SECONDS = 0.2, 10.0
 
@@ -135,9 +137,12 @@ class _Watch(threading.Thread):
     def run(self) -> None:
         while not self.over.wait(_PAUSE_SECONDS):
             self._take_over()
-            failed = any(process.poll() for process in self.launched)
-            if failed or self.parent not in (None, os.getppid()):
+            statuses = [process.poll() for process in self.launched]
+            if any(statuses) or self.parent not in (None, os.getppid()):
                 self.kill()
+                for rank, status in enumerate(statuses, start=1):
+                    if status and not 0 < status < _LEAST_SIGNALLED:  # others have said why
+                        sys.stderr.write(f"ssldm: process {rank} of this training was killed ({status})\n")
                 rich.get_console().show_cursor()
                 os._exit(_FAILED)
 
