@@ -106,6 +106,8 @@ def prior(
     ] = None,
     preset: PresetName = "small",
     resume: Resume = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
     overrides: Overrides = None,
 ) -> None:
     """Train what is expected of the rain, of the shipped kind of model: no denoiser."""
@@ -113,13 +115,15 @@ def prior(
 
     loaded = load_preset(preset, overrides or ())
     from ssldm.cli.progress import over_items
+    from ssldm.training.distribution import Distribution
     from ssldm.training.prior_run import train_prior
 
     weights = train_prior(
         loaded, data or (), autoencoder, out,
-        pack=pack, without=without or (), resume=resume, progress=over_items("motion"),
+        pack=pack, without=without or (), resume=resume, distribution=Distribution(devices, nodes),
+        progress=over_items("motion"),
     )  # fmt: skip
-    typer.echo(f"weights: {weights}")
+    _tell(weights)
 
 
 def unet(

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -58,20 +58,24 @@ class Distribution:
         if found and self.devices > found:
             raise ConfigurationError(f"expected at most devices={found}, as there are, found {self.devices}")
 
-    def share_threads(self) -> None:
-        """Take no more threads than leave as many for the other processes of this node."""
-        if self.devices > 1:
-            share = max(len(os.sched_getaffinity(0)) // self.devices, 1)
-            torch.set_num_threads(min(torch.get_num_threads(), share))
+    def take_share(self) -> None:
+        """Use this process' GPU, and no more threads than leave as many for the others of this node."""
+        if self.devices == 1:
+            return
+        share = max((os.cpu_count() or 1) // self.devices, 1)
+        torch.set_num_threads(min(torch.get_num_threads(), share))
+        if torch.cuda.is_available():
+            rank = os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0"))
+            torch.cuda.set_device(int(rank))
 
-    def trainer(self, **options: Any) -> lightning.Trainer:
+    def trainer(self, *, callbacks: Iterable[lightning.Callback], **options: Any) -> lightning.Trainer:
         """Lightning's trainer of these processes.
 
         Raises:
             ConfigurationError: processes that a cluster's scheduler has not provided for.
         """
         if self.processes == 1:
-            return lightning.Trainer(accelerator="auto", devices=1, **options)
+            return lightning.Trainer(accelerator="auto", devices=1, callbacks=list(callbacks), **options)
         try:
             return lightning.Trainer(
                 accelerator="cuda" if torch.cuda.is_available() else "cpu",
@@ -80,6 +84,7 @@ class Distribution:
                 # Buffers are constants; to send them would tie processes together in validation.
                 strategy=DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True),
                 use_distributed_sampler=False,
+                callbacks=[*callbacks, _KeepTermination()],
                 **options,
             )
         except (MisconfigurationException, ValueError) as error:
@@ -118,6 +123,18 @@ def ending_together(trainer: lightning.Trainer) -> Iterator[None]:
 def _misses_a_process(error: BaseException) -> bool:
     lost = isinstance(error, torch.distributed.DistError)
     return lost or (isinstance(error, RuntimeError) and "gloo" in str(error).lower())
+
+
+class _KeepTermination(lightning.Callback):
+    """Leaves SIGTERM to whom it belonged: Lightning's handler waits for processes that wait for this one."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, *_: object) -> None:
+        """Lightning has just taken it."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.handler)
 
 
 class _Watch(threading.Thread):

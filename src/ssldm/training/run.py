@@ -45,10 +45,10 @@ class _Run:
     resume: bool
 
     def begin(self) -> None:
-        """Refuse what cannot be run, and take the training's random numbers and this process' threads."""
+        """Refuse what cannot be run; seed, and take this process' share of the machine."""
         check_run(self.out, resume=self.resume)
         self.distribution.check(self.optimisation.batch_size)
-        self.distribution.share_threads()
+        self.distribution.take_share()
         lightning.seed_everything(self.optimisation.seed, verbose=False)
 
     def finish(
