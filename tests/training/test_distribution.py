@@ -21,7 +21,7 @@ from ssldm.training import sampler
 from ssldm.training.distribution import Distribution
 from ssldm.training.preset import load_preset
 from ssldm.training.processes import batch_shape, mean_over_processes, own_rows, sum_over_processes
-from ssldm.training.run import train_autoencoder
+from ssldm.training.run import train_autoencoder, train_denoiser
 from ssldm.training.sampler import StepSampler, own_examples
 
 CLI = [sys.executable, "-m", "ssldm", "train"]
@@ -88,10 +88,12 @@ def test_one_process_has_all_rows_and_sums() -> None:
         assert torch.equal(function(values), values)
 
 
-def test_unequal_shares_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+def test_what_cannot_be_shared_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     preset = load_preset("tiny")
     with pytest.raises(ConfigurationError, match="batch_size that 6 processes share evenly, found 4"):
         train_autoencoder(preset, [tmp_path / "none"], [], tmp_path, distribution=Distribution(3, 2))
+    with pytest.raises(ConfigurationError, match="validation_windows of at least 2, one a process, found 1"):
+        train_denoiser(preset, [tmp_path / "none"], [], tmp_path, tmp_path, distribution=Distribution(2))
 
 
 def test_two_processes_learn_what_one_does(archives: list[Path], tmp_path: Path) -> None:
@@ -211,7 +213,8 @@ def test_fifty_steps_are_alike_also_killed_and_resumed_on_three(
 @pytest.mark.slow
 def test_two_nodes_learn_what_one_does(archives: list[Path], tmp_path: Path) -> None:
     coder = run("autoencoder", archives, tmp_path / "coder")
-    extra = ["--autoencoder", str(coder), *optimised("denoiser", steps=4, steps_per_epoch=1)]
+    extra = [*optimised("denoiser", steps=4, steps_per_epoch=1), "denoiser_training.validation_windows=3"]
+    extra += ["--autoencoder", str(coder)]
     one, two = tmp_path / "one", tmp_path / "two"
     run("denoiser", archives, one, *extra)
     with socket() as free:

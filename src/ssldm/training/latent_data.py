@@ -74,8 +74,6 @@ class LatentData(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.prepare_data_per_node = False
-        # There may be more processes than validation windows.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.config = config
         self.caches = caches
         self.turning = turning

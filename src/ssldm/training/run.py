@@ -134,8 +134,14 @@ def train_denoiser(
         progress: wraps the iteration over windows while the cache is computed.
 
     Raises:
-        ConfigurationError: an autoencoder that is not the preset's, or see `check_run` and `Distribution`.
+        ConfigurationError: an autoencoder that is not the preset's; fewer validation windows
+            than processes; see `check_run` and `Distribution`.
     """
+    if (windows := preset.denoiser_training.validation_windows) < distribution.processes:
+        raise ConfigurationError(
+            f"expected denoiser_training.validation_windows of at least {distribution.processes}, "
+            f"one a process, found {windows}"
+        )
     run = _Run(preset, preset.denoiser_training.optimisation, out, distribution, resume)
     run.begin()
     found = latents_of(
