@@ -24,7 +24,7 @@ from study import (
 )
 
 from ssldm.training.autoencoder_weights import MODEL
-from ssldm.training.latents import build_latents
+from ssldm.training.latents import latents_of
 
 _STILL, _MOVED = ("denoiser.merge_net.extrapolation=false",), ("denoiser.merge_net.extrapolation=true",)
 # As narrow as the rest of `small`: the published one (64, eight heads) takes nine tenths of a training step.
@@ -65,7 +65,7 @@ def main() -> None:
         overrides = [*job.overrides, *latent_overrides(options, job.seed)]
         preset = preset_of(options, [*overrides, "denoiser_training.keep_pixels=true"])
         archives = options.paths(TRAIN), options.paths(VALIDATION)
-        build_latents(preset, *archives, given.autoencoder, folder)
+        latents_of(preset, *archives, given.autoencoder, folder).caches()
     train_all(options, todo, partial(train, given.autoencoder))
     models = {job.name: options.out / job.name / MODEL for job in todo}
     rows = [forecast_rows(options, models, reference="extrapolated"), cost_rows(options, todo)]

@@ -24,7 +24,7 @@ from study import (
 )
 
 from ssldm.training.autoencoder_weights import MODEL
-from ssldm.training.latents import build_latents
+from ssldm.training.latents import latents_of
 
 
 def variants(options: Options) -> dict[str, tuple[str, ...]]:
@@ -55,7 +55,7 @@ def main() -> None:
     for seed in options.seeds:
         preset = preset_of(options, latent_overrides(options, seed))
         archives = options.paths(TRAIN), options.paths(VALIDATION)
-        build_latents(preset, *archives, given.autoencoder, options.out / f"latents-{seed}")
+        latents_of(preset, *archives, given.autoencoder, options.out / f"latents-{seed}").caches()
     todo = jobs(variants(options), options.seeds)
     train_all(options, todo, partial(train, given.autoencoder))
     models = {job.name: options.out / job.name / MODEL for job in todo}

@@ -21,6 +21,10 @@ class ConfigurationError(SsldmError):
     """A preset or an override that does not describe a valid configuration."""
 
 
+class ProcessError(SsldmError):
+    """A process of a training that the others miss."""
+
+
 class ArgumentError(ConfigurationError, ObservationError):
     """An argument of a forecast that does not fit the observations or the model."""
 

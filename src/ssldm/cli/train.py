@@ -20,6 +20,10 @@ ValidationArchives = Annotated[
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
+Devices = Annotated[
+    int, typer.Option(min=1, help="Processes on each node, one a GPU, or on CPUs where there is none.")
+]
+Nodes = Annotated[int, typer.Option(min=1, help="Machines that train together.")]
 Out = Annotated[Path, typer.Option(help="Folder of the run.")]
 
 
@@ -38,15 +42,19 @@ def autoencoder(
     validation: ValidationArchives = None,
     preset: PresetName = "small",
     resume: Resume = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
     overrides: Overrides = None,
 ) -> None:
     """Train the autoencoder with the intensity-structure loss."""
     from ssldm.training.preset import load_preset
 
     loaded = load_preset(preset, overrides or ())
+    from ssldm.training.distribution import Distribution
     from ssldm.training.run import train_autoencoder
 
-    typer.echo(f"weights: {train_autoencoder(loaded, data, validation or [], out, resume=resume)}")
+    distribution = Distribution(devices, nodes)
+    _tell(train_autoencoder(loaded, data, validation or [], out, resume=resume, distribution=distribution))
 
 
 def denoiser(
@@ -56,6 +64,8 @@ def denoiser(
     validation: ValidationArchives = None,
     preset: PresetName = "small",
     resume: Resume = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
     overrides: Overrides = None,
 ) -> None:
     """Train the denoiser on the latents of a trained autoencoder."""
@@ -63,12 +73,14 @@ def denoiser(
 
     loaded = load_preset(preset, overrides or ())
     from ssldm.cli.progress import over_items
+    from ssldm.training.distribution import Distribution
     from ssldm.training.run import train_denoiser
 
     weights = train_denoiser(
-        loaded, data, validation or [], autoencoder, out, resume=resume, progress=over_items("latents")
-    )
-    typer.echo(f"weights: {weights}")
+        loaded, data, validation or [], autoencoder, out,
+        resume=resume, distribution=Distribution(devices, nodes), progress=over_items("latents"),
+    )  # fmt: skip
+    _tell(weights)
 
 
 def prior(
@@ -96,6 +108,8 @@ def prior(
     ] = None,
     preset: PresetName = "small",
     resume: Resume = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
     overrides: Overrides = None,
 ) -> None:
     """Train what is expected of the rain, of the shipped kind of model: no denoiser."""
@@ -103,13 +117,15 @@ def prior(
 
     loaded = load_preset(preset, overrides or ())
     from ssldm.cli.progress import over_items
+    from ssldm.training.distribution import Distribution
     from ssldm.training.prior_run import train_prior
 
     weights = train_prior(
         loaded, data or (), autoencoder, out,
-        pack=pack, without=without or (), resume=resume, progress=over_items("motion"),
+        pack=pack, without=without or (), resume=resume, distribution=Distribution(devices, nodes),
+        progress=over_items("motion"),
     )  # fmt: skip
-    typer.echo(f"weights: {weights}")
+    _tell(weights)
 
 
 def unet(
@@ -118,12 +134,23 @@ def unet(
     validation: ValidationArchives = None,
     preset: PresetName = "small",
     resume: Resume = False,
+    devices: Devices = 1,
+    nodes: Nodes = 1,
     overrides: Overrides = None,
 ) -> None:
     """Train the deterministic U-Net that stands beside the model in verification."""
     from ssldm.training.preset import load_preset
 
     loaded = load_preset(preset, overrides or ())
+    from ssldm.training.distribution import Distribution
     from ssldm.training.run import train_unet
 
-    typer.echo(f"weights: {train_unet(loaded, data, validation or [], out, resume=resume)}")
+    distribution = Distribution(devices, nodes)
+    _tell(train_unet(loaded, data, validation or [], out, resume=resume, distribution=distribution))
+
+
+def _tell(weights: Path) -> None:
+    """Say where the weights are, once."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    rank_zero_only(typer.echo)(f"weights: {weights}")

@@ -21,6 +21,7 @@ def diffusion_loss(
     timestep: Tensor,
     forward_process: "DDPMScheduler",
     weight: Tensor,
+    total: Callable[[Tensor], Tensor] = lambda values: values,
 ) -> Tensor:
     """E ‖ε - ε_θ(√ᾱ z₀ + √(1-ᾱ) ε, n)‖², averaged with ``weight``.
 
@@ -33,12 +34,13 @@ def diffusion_loss(
         timestep: n, ``(b,)``.
         forward_process: holds ᾱ and the kind of prediction.
         weight: broadcasts to ``clean``; 0 where the latents were not observed.
+        total: adds to a sum over the examples those over the rest of their batch, where others have it.
 
     Returns:
         scalar
     """
     noisy = forward_process.add_noise(clean, noise, timestep)
-    count = weight.expand_as(clean).sum().clamp_min(1.0)
+    count = total(weight.expand_as(clean).sum()).clamp_min(1.0)
     kind = forward_process.config.prediction_type
     if kind == "epsilon":
         target = noise
@@ -49,5 +51,5 @@ def diffusion_loss(
         noise_power = 1.0 - forward_process.alphas_cumprod.to(clean.device)[timestep]
         weight = weight * (1.0 / noise_power).clamp_max(_LARGEST_WEIGHT).reshape(-1, *[1] * (clean.ndim - 1))
     error = (predict(noisy, timestep).float() - target) ** 2
-    loss: Tensor = (error * weight).sum() / count
+    loss: Tensor = total((error * weight).sum()) / count
     return loss

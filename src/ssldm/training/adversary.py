@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ssldm.config import Config
 from ssldm.model.patch_discriminator import LEAST_PATCHES, PatchDiscriminator, hinge_loss
+from ssldm.training.processes import mean_over_processes
 
 _LARGEST_WEIGHT = 1e4
 
@@ -54,10 +55,12 @@ class Adversary(nn.Module):
             last: θ, the weights of the decoder's last layer.
         """
         self.discriminator.requires_grad_(False)
-        term = -self.discriminator(decoded).mean()
+        term = -mean_over_processes(self.discriminator(decoded).mean())
         self.discriminator.requires_grad_(True)
-        (of_others,) = torch.autograd.grad(others, last, retain_graph=True)
-        (of_term,) = torch.autograd.grad(term, last, retain_graph=True)
+        of_others, of_term = (
+            mean_over_processes(torch.autograd.grad(loss, last, retain_graph=True)[0])
+            for loss in (others, term)
+        )
         balance = of_others.norm() / (of_term.norm() + 1e-4)
         weighted: Tensor = self.config.weight * balance.clamp(0.0, _LARGEST_WEIGHT).detach() * term
         return weighted
@@ -66,8 +69,11 @@ class Adversary(nn.Module):
         """One step of the discriminator; returns its loss."""
         with torch.enable_grad():
             loss = hinge_loss(self.discriminator(observed), self.discriminator(decoded.detach()))
+            loss = mean_over_processes(loss)
             self.optimiser.zero_grad()
             loss.backward()
+        for parameter in self.discriminator.parameters():
+            parameter.grad = None if parameter.grad is None else mean_over_processes(parameter.grad)
         self.optimiser.step()
         return loss.detach()
 

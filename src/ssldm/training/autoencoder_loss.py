@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ssldm.config import Config
 from ssldm.model.scaling import IntensityScaling
+from ssldm.training.processes import mean_over_processes, process_count, sum_over_processes
 
 _RARE = 1e-3  # share of the pixels
 _FAINT_POWER = 1e-3  # (mm/h)², of rain that nobody would miss
@@ -86,6 +87,7 @@ def autoencoder_loss(
     1 - SSIM(m_l(x), m_l(x̂)) where rain of level l is near, and J_l the soft Jaccard distance of the maps,
     one minus the critical success index of crisp ones: so heavy rain, which covers little, counts as much as
     light rain. P_k is the power of rain in mm/h, averaged over bands k of half an octave in wavelength.
+    Means and sums are over the images of all processes.
 
     Args:
         frames, decoded: ``(n, 1, h, w)`` in network units.
@@ -111,8 +113,8 @@ def autoencoder_loss(
     if config.spectrum:
         powers = (band_power(scaling.to_rate(x)[:, 0], config.wavelengths) for x in (frames, seen))
         truth, approximation = (power + _FAINT_POWER for power in powers)
-        spectrum = (approximation / truth).log().abs().mean()
-    divergence = kl.mean() / frames[0].numel()
+        spectrum = mean_over_processes((approximation / truth).log().abs().mean())
+    divergence = mean_over_processes(kl.mean()) / frames[0].numel()
     total = intensity + config.structure * structure + config.overlap * overlap
     total = total + config.spectrum * spectrum + config.kl * divergence
     return AutoencoderLoss(total, intensity, structure, overlap, spectrum, divergence)
@@ -129,7 +131,8 @@ def intensity_weighted_error(
     """⟨(1 + β (x - x_dry)^γ) |x - x̂|⟩ over the observed pixels, all in network units and of one shape."""
     dry = scaling.to_network(frames.new_zeros(()))
     weight = (1.0 + beta * (frames - dry) ** gamma) * observed
-    return ((frames - estimate).abs() * weight).sum() / observed.sum().clamp_min(1e-3)
+    error, count = ((frames - estimate).abs() * weight).sum(), observed.sum()
+    return sum_over_processes(error) / sum_over_processes(count).clamp_min(1e-3)
 
 
 def structure_difference(truth: Tensor, approximation: Tensor, observed: Tensor, window: int) -> Tensor:
@@ -140,8 +143,8 @@ def structure_difference(truth: Tensor, approximation: Tensor, observed: Tensor,
     near = torch.maximum(truth, approximation).detach() * observed
     near = _windows(near, window, F.max_pool2d)
     different = 1.0 - structural_similarity(truth, approximation, window)
-    count = near.sum(dim=(0, 2, 3)).clamp_min(_RARE * near[:, 0].numel())
-    return ((different * near).sum(dim=(0, 2, 3)) / count).mean()
+    count = sum_over_processes(near.sum(dim=(0, 2, 3))).clamp_min(_rare(near))
+    return (sum_over_processes((different * near).sum(dim=(0, 2, 3))) / count).mean()
 
 
 def jaccard_distance(truth: Tensor, approximation: Tensor, observed: Tensor) -> Tensor:
@@ -149,9 +152,14 @@ def jaccard_distance(truth: Tensor, approximation: Tensor, observed: Tensor) -> 
 
     Sums are over the batch; a level that is rarer than a part in a thousand counts less.
     """
-    different = ((truth - approximation).abs() * observed).sum(dim=(0, 2, 3))
-    either = (torch.maximum(truth, approximation) * observed).sum(dim=(0, 2, 3))
-    return (different / either.clamp_min(_RARE * truth[:, 0].numel())).mean()
+    different = sum_over_processes(((truth - approximation).abs() * observed).sum(dim=(0, 2, 3)))
+    either = sum_over_processes((torch.maximum(truth, approximation) * observed).sum(dim=(0, 2, 3)))
+    return (different / either.clamp_min(_rare(truth))).mean()
+
+
+def _rare(maps: Tensor) -> float:
+    """The least sum of a level of maps ``(n, levels, h, w)`` that counts in full."""
+    return _RARE * maps[:, 0].numel() * process_count()
 
 
 def structural_similarity(x: Tensor, y: Tensor, window: int) -> Tensor:

@@ -12,6 +12,7 @@ from ssldm.training.autoencoder_loss import autoencoder_loss
 from ssldm.training.frames import Batch
 from ssldm.training.optimisation import configure_optimiser, step_generator
 from ssldm.training.preset import Preset
+from ssldm.training.processes import batch_shape, mean_over_processes, own_rows, sum_over_processes
 from ssldm.verification.perceptual import LPIPS
 
 
@@ -26,6 +27,10 @@ class AutoencoderModule(lightning.LightningModule):
         self.network = preset.autoencoder.build()
         adversary = preset.autoencoder_training.adversary
         self.adversary = Adversary(adversary) if adversary.weight else None
+        # The adversary averages its gradients itself: DDP would wait for them in vain.
+        self._ddp_params_and_buffers_to_ignore = [
+            name for name, _ in self.named_parameters() if name.startswith("adversary.")
+        ]
         training = preset.autoencoder_training
         self.lpips = LPIPS(training.lpips_network) if training.lpips and training.lpips_network else None
         self._counts: dict[float, Tensor] = {}
@@ -36,8 +41,9 @@ class AutoencoderModule(lightning.LightningModule):
         image = frames.expand(-1, self.preset.autoencoder.channels, -1, -1)
         mean, log_variance = self.network.encode(image)
         seed = self.preset.autoencoder_training.optimisation.seed
-        noise = torch.randn(mean.shape, generator=step_generator(seed, self.global_step)).to(mean.device)
-        latents = mean.float() + (0.5 * log_variance.float()).exp() * noise
+        generator = step_generator(seed, self.global_step)
+        noise = own_rows(torch.randn(batch_shape(mean), generator=generator))
+        latents = mean.float() + (0.5 * log_variance.float()).exp() * noise.to(mean.device)
         decoded = self.network.decode(latents).float().mean(dim=1, keepdim=True)
         loss = autoencoder_loss(
             self.preset.autoencoder_training.loss,
@@ -53,7 +59,7 @@ class AutoencoderModule(lightning.LightningModule):
         seen = torch.where(observed > 0, decoded, frames)
         training = self.preset.autoencoder_training
         if self.lpips is not None:
-            distance = self.lpips(frames, seen)
+            distance = mean_over_processes(self.lpips(frames, seen))
             total = total + training.lpips * distance
             terms["lpips"] = distance.detach()
         if self.adversary is not None and self.global_step >= self.adversary.config.start:
@@ -91,7 +97,8 @@ class AutoencoderModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the critical success index hits / (hits + misses + false alarms) at each threshold."""
         for threshold, counts in self._counts.items():
-            self.log(f"validation/csi_{threshold:g}", counts[0] / counts.sum().clamp_min(1.0))
+            total = sum_over_processes(counts.to(self.device))
+            self.log(f"validation/csi_{threshold:g}", total[0] / total.sum().clamp_min(1.0))
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay."""

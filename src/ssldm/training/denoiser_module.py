@@ -17,6 +17,7 @@ from ssldm.radar.motion import extrapolate
 from ssldm.training.latent_cache import condition_of
 from ssldm.training.optimisation import configure_optimiser, step_generator
 from ssldm.training.preset import Preset
+from ssldm.training.processes import batch_shape, own_rows, sum_over_processes
 from ssldm.training.validation_score import ValidationScore
 
 SAMPLER: SamplerName = "dpm-solver++"
@@ -40,8 +41,9 @@ class DenoiserModule(lightning.LightningModule):
         # What nobody saw was coded as dry: the network shall not take it for rain that ends.
         clean = batch["lead_latent"] * (observed > 0.0)
         generator = step_generator(self.preset.denoiser_training.optimisation.seed, self.global_step)
-        noise = torch.randn(clean.shape, generator=generator).to(clean.device)
-        timestep = torch.randint(self.preset.diffusion.timesteps, (len(clean),), generator=generator)
+        whole = batch_shape(clean)
+        noise = own_rows(torch.randn(whole, generator=generator)).to(clean.device)
+        timestep = own_rows(torch.randint(self.preset.diffusion.timesteps, whole[:1], generator=generator))
         weight = observed
         if self.preset.window.corrected:
             weight = weight * batch["weight"].reshape(-1, *[1] * (weight.ndim - 1))
@@ -52,6 +54,7 @@ class DenoiserModule(lightning.LightningModule):
             timestep.to(clean.device),
             self.forward_process,
             weight,
+            sum_over_processes,
         )
         self.log("train/loss", loss.detach())
         return loss
@@ -85,7 +88,7 @@ class DenoiserModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores pooled over windows."""
-        self.log_dict(self.score.values())
+        self.log_dict(self.score.values(self.device))
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay, on the denoiser alone."""

@@ -13,7 +13,8 @@ from ssldm.model.scaling import IntensityScaling
 from ssldm.radar.windows import WindowIndex, turn
 from ssldm.training.optimisation_config import OptimisationConfig
 from ssldm.training.preset import Preset
-from ssldm.training.sampler import StepSampler
+from ssldm.training.processes import process_count
+from ssldm.training.sampler import StepSampler, own_examples
 
 Batch = tuple[Tensor, Tensor]
 
@@ -85,6 +86,7 @@ class FrameData(lightning.LightningDataModule):
         if (trainer := self.trainer) is None:
             raise RuntimeError("FrameData is attached to a trainer before its loaders are made")
         run = self.optimisation
+        sampler = StepSampler(lambda: trainer.global_step, run.steps_per_epoch, run.batch_size)
         return DataLoader(
             FrameDataset(
                 self.train_index,
@@ -93,8 +95,8 @@ class FrameData(lightning.LightningDataModule):
                 (run.steps + 1) * run.batch_size,
                 corrected=self.preset.window.corrected,
             ),
-            batch_size=run.batch_size,
-            sampler=StepSampler(lambda: trainer.global_step, run.steps_per_epoch, run.batch_size),
+            batch_size=sampler.rows,
+            sampler=sampler,
             num_workers=run.workers,
         )
 
@@ -104,5 +106,6 @@ class FrameData(lightning.LightningDataModule):
         length = self.validation_batches * run.batch_size
         return DataLoader(
             FrameDataset(self.validation_index, self.preset.scaling, run.seed + 1, length),
-            batch_size=run.batch_size,
+            batch_size=run.batch_size // process_count(),
+            sampler=own_examples(length),
         )

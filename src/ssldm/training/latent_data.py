@@ -1,5 +1,7 @@
 """The latent cache as Lightning data."""
 
+from collections.abc import Callable
+
 import lightning
 import numpy as np
 import torch
@@ -10,7 +12,7 @@ from ssldm.model.latent_diffusion import LatentDiffusion
 from ssldm.radar.windows import turn
 from ssldm.training.latent_cache import LatentCache
 from ssldm.training.optimisation_config import OptimisationConfig
-from ssldm.training.sampler import StepSampler
+from ssldm.training.sampler import StepSampler, own_examples
 
 Example = dict[str, Tensor]
 
@@ -56,25 +58,49 @@ class ShuffledCache(Dataset[Example]):
 
 
 class LatentData(lightning.LightningDataModule):
-    """Training examples in their order, validation windows one by one."""
+    """Training examples in their order, validation windows one by one.
 
-    def __init__(self, config: OptimisationConfig, train: Dataset[Example], validation: LatentCache) -> None:
+    Args:
+        config: batches and seed.
+        caches: makes the windows to train and to validate on unless they are there, and opens them.
+        turning: see `ShuffledCache`.
+    """
+
+    def __init__(
+        self,
+        config: OptimisationConfig,
+        caches: Callable[[], tuple[LatentCache, LatentCache]],
+        turning: LatentDiffusion | None = None,
+    ) -> None:
         super().__init__()
+        self.prepare_data_per_node = False
         self.config = config
-        self.train_examples = train
-        self.validation_cache = validation
+        self.caches = caches
+        self.turning = turning
+
+    def prepare_data(self) -> None:
+        """Make the windows, in one process; the others wait."""
+        self.caches()
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002
+        """Open the windows, in each process."""
+        train, self.validation_cache = self.caches()
+        self.train_examples = ShuffledCache(train, self.config.seed, self.turning)
 
     def train_dataloader(self) -> DataLoader[Example]:
         """Examples from the step that the trainer has reached."""
         if (trainer := self.trainer) is None:
             raise RuntimeError("LatentData is attached to a trainer before its loaders are made")
         config = self.config
+        sampler = StepSampler(lambda: trainer.global_step, config.steps_per_epoch, config.batch_size)
         return DataLoader(
             self.train_examples,
-            batch_size=config.batch_size,
-            sampler=StepSampler(lambda: trainer.global_step, config.steps_per_epoch, config.batch_size),
+            batch_size=sampler.rows,
+            sampler=sampler,
         )
 
     def val_dataloader(self) -> DataLoader[Example]:
         """The same windows each time."""
-        return DataLoader(self.validation_cache, batch_size=1)
+        return DataLoader(
+            self.validation_cache, batch_size=1, sampler=own_examples(len(self.validation_cache))
+        )

@@ -1,6 +1,6 @@
 """The latents that a denoiser learns from, and the model that they belong to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -30,15 +30,14 @@ class Latents:
 
     Attributes:
         model: with the autoencoder's weights and the statistics of its latents.
-        train, validation: windows as latents.
+        caches: makes windows as latents unless they are there, and opens them: to train and to validate on.
     """
 
     model: LatentDiffusion
-    train: LatentCache
-    validation: LatentCache
+    caches: Callable[[], tuple[LatentCache, LatentCache]]
 
 
-def build_latents(
+def latents_of(
     preset: Preset,
     train: Sequence[Path | str],
     validation: Sequence[Path | str],
@@ -48,7 +47,7 @@ def build_latents(
     name: str = "unnamed",
     progress: Progress = lambda items, _: items,
 ) -> Latents:
-    """The latents of training and validation windows, computed unless they are in ``folder`` already.
+    """The model that a denoiser belongs to, and the latents of training and validation windows, not yet made.
 
     Args:
         preset: sizes, objective and optimisation.
@@ -72,9 +71,11 @@ def build_latents(
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     caches = _Caches(preset, model, folder, weights_hash(autoencoder / MODEL), progress)
     _measure_latents(model, train_index, preset.denoiser_training.optimisation.seed)
-    train_cache = caches.build("train", train_index)
-    validation_cache = caches.build("validation", preset.window.build_index(validation_series, **size))
-    return Latents(model, train_cache, validation_cache)
+    validation_index = preset.window.build_index(validation_series, **size)
+    return Latents(
+        model,
+        lambda: (caches.build("train", train_index), caches.build("validation", validation_index)),
+    )
 
 
 def _measure_latents(model: LatentDiffusion, index: WindowIndex, seed: int, windows: int = 32) -> None:

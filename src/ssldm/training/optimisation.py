@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from ssldm.errors import ConfigurationError, ModelError
 from ssldm.model.precision import has_fast_bfloat16
+from ssldm.training.distribution import ALONE, Distribution, ending_together
 from ssldm.training.optimisation_config import OptimisationConfig
 
 CHECKPOINT = "last.ckpt"
@@ -92,6 +93,8 @@ class StopWhereUndefined(lightning.Callback):
         batch_idx: int,
     ) -> None:
         """Look now and then, as an accelerator has to be waited for."""
+        if not trainer.is_global_zero:  # the loss is the same in all processes
+            return
         last = batch_idx + 1 == trainer.num_training_batches
         if (last or trainer.global_step % _LOOKED_AT == 0) and not bool(outputs["loss"].isfinite()):
             raise ModelError(
@@ -144,13 +147,15 @@ def fit(
     out: Path,
     *,
     resume: bool,
+    distribution: Distribution = ALONE,
     extra_callbacks: Iterable[lightning.Callback] = (),
 ) -> None:
     """Train to the end, with a checkpoint after every epoch; ``module`` ends with the averaged weights.
 
     Raises:
-        ConfigurationError: see `check_run`; or the run to resume is of other networks.
-        ModelError: a damaged checkpoint.
+        ConfigurationError: see `check_run` and `Distribution`; or the run to resume is of other networks.
+        ModelError: a damaged checkpoint, or a loss that is no number.
+        ProcessError: another process of the training is gone.
     """
     check_run(out, resume=resume)
     checkpoint = out / CHECKPOINT
@@ -159,9 +164,7 @@ def fit(
         module.load_state_dict(averaged)
         return
     out.mkdir(parents=True, exist_ok=True)
-    trainer = lightning.Trainer(
-        accelerator="auto",
-        devices="auto",
+    trainer = distribution.trainer(
         precision=precision_of(config),
         # Steps alone end a run: with max_epochs as well, a resumed run ends with other weights.
         max_steps=config.steps,
@@ -190,4 +193,5 @@ def fit(
         ],
         enable_model_summary=False,
     )
-    trainer.fit(module, data, ckpt_path=checkpoint if resume else None, weights_only=False)
+    with ending_together(trainer):
+        trainer.fit(module, data, ckpt_path=checkpoint if resume else None, weights_only=False)

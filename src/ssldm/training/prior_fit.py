@@ -8,12 +8,14 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from ssldm.errors import ConfigurationError, ObservationError
 from ssldm.forecast.weights_folder import write_weights
 from ssldm.model.storm_model import StormModel
 from ssldm.training.autoencoder_weights import MODEL
+from ssldm.training.distribution import ALONE, Distribution
 from ssldm.training.optimisation import ExportWeights, fit
 from ssldm.training.packed_series import PackedSeries
 from ssldm.training.packed_windows import PackedWindows
@@ -136,6 +138,7 @@ def fit_prior(
     out: Path,
     *,
     resume: bool = False,
+    distribution: Distribution = ALONE,
     callbacks: Iterable[lightning.Callback] = (),
 ) -> Path:
     """Train the prior of a model; returns the folder of the whole model's weights.
@@ -146,6 +149,7 @@ def fit_prior(
         windows: see `prior_windows`.
         out: folder of the run: checkpoint, logs, `model/`.
         resume: go on from the run's last checkpoint.
+        distribution: over how many processes the training is spread.
         callbacks: more of Lightning's.
     """
     # The averaging of weights would round them.
@@ -155,6 +159,7 @@ def fit_prior(
         if not name.startswith("prior.")
     }
 
+    @rank_zero_only
     def export() -> None:
         state = {name: value.cpu() for name, value in model.state_dict().items()}
         write_weights(out / MODEL, model.config, state | fixed)
@@ -163,7 +168,15 @@ def fit_prior(
     module = PriorModule(model.to(windows.train.rates.device), config, windows.train, windows.held_out)
     data = _Steps(config.optimisation.steps, validated=windows.held_out is not None)
     extra = [ExportWeights(export), *callbacks]
-    fit(module, data, config.optimisation, out, resume=resume, extra_callbacks=extra)
+    fit(
+        module,
+        data,
+        config.optimisation,
+        out,
+        resume=resume,
+        distribution=distribution,
+        extra_callbacks=extra,
+    )
     model.load_state_dict(model.state_dict() | fixed)
     export()
     return out / MODEL

@@ -1,7 +1,7 @@
 """Training of what is expected, by the CRPS of members made as a forecast makes them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightning
@@ -19,8 +19,9 @@ from ssldm.model.displacement import unit_displacements
 from ssldm.model.storm_model import StormModel
 from ssldm.model.storm_noise import filtered, storm_filters
 from ssldm.training.optimisation import configure_optimiser
-from ssldm.training.packed_windows import PackedWindows
+from ssldm.training.packed_windows import PackedBatch, PackedWindows
 from ssldm.training.prior_preset import PriorTraining
+from ssldm.training.processes import batch_shape, own_rows, process_count, sum_over_processes
 
 # Where all members are dry, how much of the gradient passes that tells one to rain.
 _LEAK = 0.05
@@ -90,22 +91,21 @@ class PriorModule(lightning.LightningModule):
     def _batch(
         self, windows: PackedWindows, leads: Sequence[int], rng: np.random.Generator, *, augmented: bool
     ) -> Batch:
-        """Windows drawn from the generator; augmented, by a symmetry and of weaker or stronger rain."""
+        """Own windows of a batch; augmented, by a symmetry and of weaker or stronger rain."""
         model, count = self.model, self.config.optimisation.batch_size
-        drawn = windows.draw(rng, count)
+        drawn = _own(windows.draw(rng, count))
         factors, symmetries = np.ones(count, np.float32), np.zeros(count, int)
         if augmented:
             factors = np.exp(rng.normal(0.0, self.config.intensity, count)).astype(np.float32)
             symmetries = rng.integers(8, size=count)
-        factor = torch.from_numpy(factors).to(drawn.context.device)[:, None, None, None]
+        factor = own_rows(torch.from_numpy(factors)).to(drawn.context.device)[:, None, None, None]
+        symmetry = own_rows(torch.from_numpy(symmetries)).tolist()
         context = model.above_dry(remove_speckle(drawn.context * factor))
         steps = [lead + 1 for lead in leads]
         carried = carry_context(context, drawn.motions, steps, model.stride, drawn.region, drawn.spacing)
 
         def as_drawn(fields: Tensor) -> Tensor:
-            return torch.stack(
-                [turned(field, n) for field, n in zip(fields, symmetries.tolist(), strict=True)]
-            )
+            return torch.stack([turned(field, n) for field, n in zip(fields, symmetry, strict=True)])
 
         extrapolated, known, history = (
             as_drawn(fields) for fields in (carried.extrapolated, carried.observed, carried.history)
@@ -123,7 +123,8 @@ class PriorModule(lightning.LightningModule):
         model, carried = self.model, batch.carried
         expected = model.expected(carried, torch.tensor(leads, device=batch.valid.device))
         filters = storm_filters(carried.extrapolated[:, :, 0], model.config.noise)[:, None]
-        white = torch.randn((count, *batch.valid.shape), generator=generator, device=batch.valid.device)
+        whole = count, *batch_shape(batch.valid)
+        white = _own_of_members(torch.randn(whole, generator=generator, device=batch.valid.device))
         noise = filtered(white[:, :, :, None], filters)
         mean = self._displaced(model.decode(expected.waves), carried.observed, leads, count, generator)
         return mean + (model.deviation(expected.log_deviation) * noise).sum(dim=3)
@@ -134,8 +135,9 @@ class PriorModule(lightning.LightningModule):
         """The mean ``(b, t, s, s)`` as each of some members has it, ``(m, b, t, s, s)``."""
         config = self.model.config.displacement
         windows, frames, side = mean.shape[:3]
-        drawn = unit_displacements(count * windows, side, side, config, generator)
-        units = in_pixels(drawn, Region.whole(side, side), config)
+        drawn = unit_displacements(count * windows * process_count(), side, side, config, generator)
+        own = _own_of_members(drawn.unflatten(0, (count, -1))).flatten(0, 1)
+        units = in_pixels(own, Region.whole(side, side), config)
         deviations: Tensor = self.model.prior.displacement[list(leads)].exp()[:, None, None, None]
         # What is beyond a window is taken from its mirror image.
         beyond = min(_BEYOND, side - 1)
@@ -188,10 +190,10 @@ class PriorModule(lightning.LightningModule):
             "variance": (rates - mean).square().sum(dim=0) / (len(rates) - 1),
             "square_error": (mean - batch.observed).square(),
         }
-        valid = batch.valid.sum()
+        valid = sum_over_processes(batch.valid.sum())
         self.log_dict(
             {
-                f"val/{name}": (values * batch.valid).sum() / valid.clamp_min(1)
+                f"val/{name}": sum_over_processes((values * batch.valid).sum()) / valid.clamp_min(1)
                 for name, values in sums.items()
             },
             batch_size=int(valid),
@@ -200,6 +202,22 @@ class PriorModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay, on the prior alone."""
         return configure_optimiser(self.model.prior.parameters(), self.config.optimisation)
+
+
+def _own(drawn: PackedBatch) -> PackedBatch:
+    """The windows of this process, of those of a batch."""
+    return replace(
+        drawn,
+        context=own_rows(drawn.context),
+        motions=own_rows(drawn.motions),
+        observed=own_rows(drawn.observed),
+        product=own_rows(drawn.product),
+    )
+
+
+def _own_of_members(values: Tensor) -> Tensor:
+    """What this process' windows have, ``(m, b / n, ...)``, of what the whole batch has, ``(m, b, ...)``."""
+    return own_rows(values.transpose(0, 1)).transpose(0, 1)
 
 
 def turned(field: Tensor, symmetry: int) -> Tensor:
@@ -241,7 +259,7 @@ def crps_of_means(members: Tensor, observed: Tensor, weight: Tensor, scales: Seq
     for scale in scales:
         counts = -F.max_pool2d(-weight, scale)
         means, mean = _pooled(members, scale), _pooled(observed, scale)
-        total = total + (fair_crps(means, mean) * counts).sum() / counts.sum().clamp_min(1.0)
+        total = total + _mean(fair_crps(means, mean), counts)
     return total
 
 
@@ -258,9 +276,14 @@ def crps_of_differences(members: Tensor, observed: Tensor, weight: Tensor, level
     for _ in range(levels):
         coarse, rest = _pooled(members, 2), _pooled(observed, 2)
         fine, difference = members - _spread(coarse), observed - _spread(rest)
-        total = total + (fair_crps(fine, difference) * weight).sum() / weight.sum().clamp_min(1.0)
+        total = total + _mean(fair_crps(fine, difference), weight)
         members, observed, weight = coarse, rest, _pooled(weight, 2)
-    return total + (fair_crps(members, observed) * weight).sum() / weight.sum().clamp_min(1.0)
+    return total + _mean(fair_crps(members, observed), weight)
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over the windows of all processes."""
+    return sum_over_processes((values * weight).sum()) / sum_over_processes(weight.sum()).clamp_min(1.0)
 
 
 def _pooled(x: Tensor, scale: int) -> Tensor:

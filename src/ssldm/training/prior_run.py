@@ -13,6 +13,7 @@ from ssldm.model.block_autoencoder import BlockAutoencoderConfig
 from ssldm.model.storm_model import StormConfig, StormModel
 from ssldm.radar.windows import step_minutes_of
 from ssldm.training.autoencoder_weights import CodedWeights, differences, load_coded
+from ssldm.training.distribution import ALONE, Distribution
 from ssldm.training.optimisation import check_run
 from ssldm.training.pack import PackConfig, Progress, build_pack, pack_identity
 from ssldm.training.packed_series import PackedSeries, read_header, read_pack
@@ -34,6 +35,7 @@ def train_prior(
     pack: Path | None = None,
     without: Collection[str] = (),
     resume: bool = False,
+    distribution: Distribution = ALONE,
     progress: Progress = lambda items, _: items,
 ) -> Path:
     """Train the prior of a model without a denoiser; returns the folder of the whole model's weights.
@@ -46,13 +48,20 @@ def train_prior(
         pack: file of the windows, built from the archives unless it is there; in ``out`` if not given.
         without: products to leave out and validate on.
         resume: go on from the run's last checkpoint.
+        distribution: over how many processes the training is spread; on many nodes the pack has to be there.
         progress: wraps the iteration over series while the pack is built.
 
     Raises:
         ConfigurationError: no block autoencoder, or not the preset's; neither archives nor a pack; a pack of
-            other windows; a product that there is not.
+            other windows; a product that there is not; or see `Distribution`.
     """
     check_run(out, resume=resume)
+    distribution.check(preset.prior_training.optimisation.batch_size)
+    distribution.take_share()
+    if distribution.nodes > 1 and not (pack or out / PACK).exists():
+        raise ConfigurationError(
+            f"expected a pack for a training on many nodes, found none: no {pack or out / PACK}"
+        )
     coded = load_coded(autoencoder)
     _check_autoencoder(coded, preset, autoencoder)
     series = _packed(preset, archives, pack or out / PACK, progress)
@@ -68,7 +77,7 @@ def train_prior(
     else:
         model.latent_std.copy_(coded.latent_std)
     write_preset(out, preset)
-    return fit_prior(model, training, windows, out, resume=resume)
+    return fit_prior(model, training, windows, out, resume=resume, distribution=distribution)
 
 
 def pack_config(preset: Preset) -> PackConfig:

@@ -1,9 +1,11 @@
 """The trainings from archives to weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
+from lightning.pytorch.utilities import rank_zero_only
 
 from ssldm.errors import ConfigurationError
 from ssldm.forecast.unet_forecaster import UNetForecasterConfig
@@ -11,15 +13,64 @@ from ssldm.forecast.weights_folder import write_weights
 from ssldm.training.autoencoder_module import AutoencoderModule
 from ssldm.training.autoencoder_weights import MODEL, AutoencoderWeights
 from ssldm.training.denoiser_module import DenoiserModule
+from ssldm.training.distribution import ALONE, Distribution
 from ssldm.training.frames import FrameData
 from ssldm.training.latent_cache import Progress
-from ssldm.training.latent_data import LatentData, ShuffledCache
-from ssldm.training.latents import build_latents
+from ssldm.training.latent_data import LatentData
+from ssldm.training.latents import latents_of
 from ssldm.training.optimisation import ExportWeights, check_run, fit
+from ssldm.training.optimisation_config import OptimisationConfig
 from ssldm.training.preset import Preset
 from ssldm.training.preset_file import write_preset
 from ssldm.training.series import open_splits
 from ssldm.training.unet_module import UNetModule
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all trainings do first and last.
+
+    Attributes:
+        preset: kept in the run's folder.
+        optimisation: of what is trained.
+        out: folder of the run.
+        distribution: over how many processes it is spread.
+        resume: whether it goes on from the last checkpoint.
+    """
+
+    preset: Preset
+    optimisation: OptimisationConfig
+    out: Path
+    distribution: Distribution
+    resume: bool
+
+    def begin(self) -> None:
+        """Refuse what cannot be run; seed, and take this process' share of the machine."""
+        check_run(self.out, resume=self.resume)
+        self.distribution.check(self.optimisation.batch_size)
+        self.distribution.take_share()
+        lightning.seed_everything(self.optimisation.seed, verbose=False)
+
+    def finish(
+        self,
+        module: lightning.LightningModule,
+        data: lightning.LightningDataModule,
+        export: Callable[[], None],
+    ) -> Path:
+        """Train to the end and write the weights, which the first process does; returns their folder."""
+        export = rank_zero_only(export)
+        write_preset(self.out, self.preset)
+        fit(
+            module,
+            data,
+            self.optimisation,
+            self.out,
+            resume=self.resume,
+            distribution=self.distribution,
+            extra_callbacks=[ExportWeights(export)],
+        )
+        export()
+        return self.out / MODEL
 
 
 def train_autoencoder(
@@ -29,6 +80,7 @@ def train_autoencoder(
     out: Path,
     *,
     resume: bool = False,
+    distribution: Distribution = ALONE,
 ) -> Path:
     """Train an autoencoder; returns the folder of its weights.
 
@@ -37,10 +89,10 @@ def train_autoencoder(
         train, validation: archives; without any for validation a fifth of the events is held out.
         out: folder of the run: checkpoint, logs, `model/`.
         resume: go on from the run's last checkpoint.
+        distribution: over how many processes the training is spread.
     """
-    check_run(out, resume=resume)
-    optimisation = preset.autoencoder_training.optimisation
-    lightning.seed_everything(optimisation.seed, verbose=False)
+    run = _Run(preset, preset.autoencoder_training.optimisation, out, distribution, resume)
+    run.begin()
     module = AutoencoderModule(preset)
     config = AutoencoderWeights(scaling=preset.scaling, autoencoder=preset.autoencoder)
 
@@ -50,14 +102,11 @@ def train_autoencoder(
     data = FrameData(
         preset,
         *open_splits(train, validation),
-        optimisation=optimisation,
+        optimisation=run.optimisation,
         frames=1,
         size=preset.autoencoder_training.crop,
     )
-    write_preset(out, preset)
-    fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
-    export()
-    return out / MODEL
+    return run.finish(module, data, export)
 
 
 def train_denoiser(
@@ -68,6 +117,7 @@ def train_denoiser(
     out: Path,
     *,
     resume: bool = False,
+    distribution: Distribution = ALONE,
     latents: Path | None = None,
     progress: Progress = lambda items, _: items,
 ) -> Path:
@@ -79,16 +129,22 @@ def train_denoiser(
         autoencoder: run of `train_autoencoder`.
         out: folder of the run: latent cache, checkpoint, logs, pictures, `model/`.
         resume: go on from the run's last checkpoint.
+        distribution: over how many processes the training is spread.
         latents: folder of the latent cache, where trainings share one.
         progress: wraps the iteration over windows while the cache is computed.
 
     Raises:
-        ConfigurationError: an autoencoder that is not the preset's.
+        ConfigurationError: an autoencoder that is not the preset's; fewer validation windows
+            than processes; see `check_run` and `Distribution`.
     """
-    check_run(out, resume=resume)
-    optimisation = preset.denoiser_training.optimisation
-    lightning.seed_everything(optimisation.seed, verbose=False)
-    found = build_latents(
+    if (windows := preset.denoiser_training.validation_windows) < distribution.processes:
+        raise ConfigurationError(
+            f"expected denoiser_training.validation_windows of at least {distribution.processes}, "
+            f"one a process, found {windows}"
+        )
+    run = _Run(preset, preset.denoiser_training.optimisation, out, distribution, resume)
+    run.begin()
+    found = latents_of(
         preset, train, validation, autoencoder, latents or out / "latents", name=out.name, progress=progress
     )
     model = found.model
@@ -97,13 +153,9 @@ def train_denoiser(
     def export() -> None:
         write_weights(out / MODEL, model.config, model.state_dict())
 
-    write_preset(out, preset)
     turning = model if preset.denoiser_training.turned else None
-    examples = ShuffledCache(found.train, optimisation.seed, turning)
-    data = LatentData(optimisation, examples, found.validation)
-    fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
-    export()
-    return out / MODEL
+    data = LatentData(run.optimisation, found.caches, turning)
+    return run.finish(module, data, export)
 
 
 def train_unet(
@@ -113,6 +165,7 @@ def train_unet(
     out: Path,
     *,
     resume: bool = False,
+    distribution: Distribution = ALONE,
 ) -> Path:
     """Train the deterministic U-Net on the windows of the denoiser; returns the folder of its weights.
 
@@ -121,18 +174,19 @@ def train_unet(
         train, validation: archives; without any for validation a fifth of the events is held out.
         out: folder of the run: checkpoint, logs, `model/`.
         resume: go on from the run's last checkpoint.
+        distribution: over how many processes the training is spread.
 
     Raises:
-        ConfigurationError: windows that the U-Net cannot halve often enough, or see `check_run`.
+        ConfigurationError: windows that the U-Net cannot halve often enough; or see `check_run` and
+            `Distribution`.
     """
-    check_run(out, resume=resume)
     if preset.window.size % preset.unet.stride:
         raise ConfigurationError(
             f"expected a multiple of {preset.unet.stride}, the stride of unet, "
             f"found window.size={preset.window.size}"
         )
-    optimisation = preset.unet_training.optimisation
-    lightning.seed_everything(optimisation.seed, verbose=False)
+    run = _Run(preset, preset.unet_training.optimisation, out, distribution, resume)
+    run.begin()
     module = UNetModule(preset)
     window = preset.window
     config = UNetForecasterConfig(
@@ -151,11 +205,8 @@ def train_unet(
     data = FrameData(
         preset,
         *open_splits(train, validation),
-        optimisation=optimisation,
+        optimisation=run.optimisation,
         frames=window.context_frames + window.lead_frames,
         size=window.size,
     )
-    write_preset(out, preset)
-    fit(module, data, optimisation, out, resume=resume, extra_callbacks=[ExportWeights(export)])
-    export()
-    return out / MODEL
+    return run.finish(module, data, export)

@@ -3,12 +3,14 @@
 from typing import Any
 
 import lightning
+import torch
 from torch import Tensor
 
 from ssldm.training.autoencoder_loss import intensity_weighted_error
 from ssldm.training.frames import Batch
 from ssldm.training.optimisation import configure_optimiser
 from ssldm.training.preset import Preset
+from ssldm.training.processes import sum_over_processes
 
 
 class UNetModule(lightning.LightningModule):
@@ -47,8 +49,9 @@ class UNetModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the error pooled over windows."""
-        error, count = (sum(part) for part in zip(*self._sums, strict=True))
-        self.log("validation/mae", error / max(count, 1.0))
+        sums = torch.tensor([sum(part) for part in zip(*self._sums, strict=True)], device=self.device)
+        error, count = sum_over_processes(sums)
+        self.log("validation/mae", error / count.clamp_min(1.0))
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay."""

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ssldm.model.latent_diffusion import LatentDiffusion
+from ssldm.training.processes import sum_over_processes
 from ssldm.verification.crps import crps_ensemble
 
 # Covered share of a latent pixel that counts as the whole pixel.
@@ -40,10 +42,15 @@ class ValidationScore:
         error = np.abs(moved - rate)[valid]
         self.sums += float(crps.sum()), float(error.sum()), int(valid.sum())
 
-    def values(self) -> dict[str, float]:
-        """Names and values in mm/h."""
-        crps, error, count = self.sums
+    def values(self, device: torch.device) -> dict[str, Tensor]:
+        """Names and values in mm/h, over the windows of all processes.
+
+        Args:
+            device: by which processes exchange their sums.
+        """
+        sums = torch.tensor(self.sums, dtype=torch.float32, device=device)
+        crps, error, count = sum_over_processes(sums)
         return {
-            "validation/crps": float(crps / max(count, 1)),
-            "validation/extrapolation_mae": float(error / max(count, 1)),
+            "validation/crps": crps / count.clamp_min(1.0),
+            "validation/extrapolation_mae": error / count.clamp_min(1.0),
         }
