@@ -170,6 +170,24 @@ def test_a_signal_ends_all(number: signal.Signals, status: int, archives: list[P
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
+def test_a_process_whose_launcher_is_killed_before_it_trains_ends(
+    archives: list[Path], tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        command("autoencoder", archives, tmp_path, "--devices", "2", *ENDLESS),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (found := children(process)):
+        assert process.poll() is None, "training ended before it launched a process"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert ends(found[0])
+
+
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_all_in_one_line(archives: list[Path], tmp_path: Path) -> None:
     extra = optimised("autoencoder", learning_rate=1e30, warmup_steps=0)
     failed = subprocess.run(

@@ -20,6 +20,8 @@ from ssldm.errors import ConfigurationError, ProcessError
 
 # Status of failures; from 128 on, and below 0, it is that of a signal, and nothing was said.
 _FAILED, _LEAST_SIGNALLED = 2, 128
+# Variable of the environment that tells processes which one launched them.
+_LAUNCHER = "SSLDM_TRAINING_LAUNCHER"
 # Of looks at the other processes, and how long they have until one that misses another says so itself.
 _PAUSE_SECONDS, _GRACE_SECONDS = 0.2, 10.0
 
@@ -148,7 +150,10 @@ class _Watch(threading.Thread):
         self.launcher: Any = trainer.strategy.launcher
         self.expected = trainer.num_devices - 1
         self.launched: list[Any] = []
-        self.parent = os.getppid() if trainer.local_rank else None
+        if trainer.local_rank == 0:
+            os.environ[_LAUNCHER] = str(os.getpid())  # for what is launched from here
+        # The launcher may have ended before this is reached, and another process be the parent.
+        self.parent = int(os.environ.get(_LAUNCHER, os.getppid())) if trainer.local_rank else None
         self.over = threading.Event()
 
     def run(self) -> None:
