@@ -18,13 +18,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
 
-from benchmark import arithmetic, growth, stages, startup, versus  # noqa: E402
+from benchmark import arithmetic, calls, growth, stages, startup, versus  # noqa: E402
 from benchmark.measure import TINY, Options, Sizes, cores, use_threads  # noqa: E402
 from benchmark.table import machine, markdown, write  # noqa: E402
 
 from ssldm.forecast.nowcaster import InputDepartsFromTraining, resolve_device  # noqa: E402
 
-PARTS = {part.PART: part.measure for part in (stages, versus, growth, arithmetic, startup)}
+PARTS = {part.PART: part.measure for part in (stages, versus, growth, calls, arithmetic, startup)}
 _FULL = (4400, 3800)
 
 

@@ -315,6 +315,14 @@ def test_tiles_cover_the_domain_and_blend_to_what_they_share() -> None:
     torch.testing.assert_close(blend.result(), field)
 
 
+def test_a_model_of_the_smallest_squares_forecasts_larger_domains() -> None:
+    """Of squares as large as what the denoiser's coarsest level makes a pixel of."""
+    side = tiny_model(128).config.stride
+    nowcaster = Nowcaster(tiny_model(side), "tiny test", device="cpu")
+    forecast = nowcaster.nowcast(simulate(4, (2 * side, 3 * side), seed=4), members=1, steps=1)
+    assert np.isfinite(rate(forecast)).mean() > 0.5
+
+
 def test_tiled_forecasts_have_no_seams() -> None:
     """Jumps between neighbouring pixels are no larger where a tile begins or ends than elsewhere."""
     wide = simulate(4, (64, 320), seed=4)

@@ -56,8 +56,10 @@ class DiffusionEnsemble:
         rate = F.pad(torch.from_numpy(moved.rate), pad, value=float("nan"))
         observed = F.pad(torch.from_numpy(moved.observed), pad, value=False)
         overlap = round(TILE_OVERLAP * config.training_size)
-        self.tiling = Tiling(seen.shape[-2], seen.shape[-1], config.training_size, overlap, config.stride)
-        self.latent_tiling = self.tiling.scaled(config.autoencoder.stride)
+        # Tiles begin where latent pixels do; their sides, not their places, are multiples of the denoiser's.
+        stride = config.autoencoder.stride
+        self.tiling = Tiling(seen.shape[-2], seen.shape[-1], config.training_size, overlap, stride)
+        self.latent_tiling = self.tiling.scaled(stride)
         self.tiles = [
             _Tile(latent, here, self._condition(seen[:, *here], rate[:, *here], observed[:, *here]))
             for latent, here in zip(self.latent_tiling, self.tiling, strict=True)
