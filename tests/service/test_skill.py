@@ -4,7 +4,7 @@ import xarray as xr
 from radar_feed import START, STEP, storm
 
 from ssldm.radar.observations import NAME
-from ssldm.service.skill import SAMPLED, recent, score_frame, skill_of
+from ssldm.service.skill import CLASSES, SAMPLED, recent, score_frame, skill_of
 from ssldm.service.store import Store
 from ssldm.service.times import stamp_of
 
@@ -86,3 +86,25 @@ def test_the_extrapolation_has_no_reliability(store):
 
 def test_nothing_known_is_no_score():
     assert skill_of([]) == {"frames": 0, "by_lead": [], "reliability": []}
+
+
+def test_intervals_know_that_frames_in_a_row_are_alike():
+    def record(frame, happened):
+        classes = {name: [0.0] * (CLASSES + 1) for name in ("forecast", "issued", "observed", "count")}
+        for name, value in (("forecast", 50.0), ("issued", 50.0), ("observed", 100.0 * happened)):
+            classes[name][5] = value
+        classes["count"][5] = 100.0
+        return {
+            "frame": stamp_of(START + frame * STEP),
+            "leads": [],
+            "reliability": [{"threshold": 1.0, **classes}],
+        }
+
+    def width(events):
+        (part,) = skill_of([record(*each) for each in enumerate(events)])["reliability"]
+        (bin_,) = part["bins"]
+        return bin_["high"] - bin_["low"]
+
+    rows = [number % 24 < 12 for number in range(36)]
+    assert width(rows) > 2.0 * width([number % 2 == 0 for number in range(36)])
+    assert width([True] * 36) == 0.0

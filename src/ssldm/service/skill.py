@@ -21,6 +21,8 @@ _SUMS = "forecast", "issued", "observed", "count"
 # Classes of forecast probability: those of no member, and up to each of so many parts of 1.
 CLASSES = 10
 _ROUNDING = 1e-6
+# Frames in a row that intervals take for one: for so long the same storms and forecasts are seen.
+_ROW = 12
 _RESAMPLES, _LEVEL = 500, 0.9
 
 
@@ -115,7 +117,7 @@ def skill_of(records: Sequence[Record]) -> Record:
         ``frames``, their number; ``by_lead``, of each lead time ``crps`` and ``crps_extrapolation`` in mm/h;
         ``reliability``, of each threshold and class the mean ``forecast`` probability and the ``observed``
         frequency, with the interval from ``low`` to ``high`` that holds nine tenths of those of resampled
-        frames, null where there is one frame.
+        rows of frames, null where there is one frame.
     """
     by_lead: dict[float, list[float]] = {}
     for record in records:
@@ -156,8 +158,7 @@ def _reliability(records: Sequence[Record]) -> list[Record]:
 
 def _bins(sums: NDArray[np.float64]) -> Any:
     frames = len(sums)
-    drawn = np.random.default_rng(0).multinomial(frames, np.full(frames, 1 / frames), _RESAMPLES)
-    resampled = np.tensordot(drawn, sums, axes=1)
+    resampled = np.tensordot(_drawn(frames), sums, axes=1)
     forecast, observed, count = sums.sum(axis=0)
     for number in np.flatnonzero(count):
         counts = resampled[:, 2, number]
@@ -171,3 +172,15 @@ def _bins(sums: NDArray[np.float64]) -> Any:
             "high": float(high) if several else None,
             "count": int(count[number]),
         }
+
+
+def _drawn(frames: int) -> NDArray[np.int64]:
+    """How often each frame is in each resample ``(resample, frame)``: circular blocks of `_ROW` frames.
+
+    Frames that follow each other are alike, so that resamples of single ones would differ too little (Politis
+    and Romano 1992). Of few frames blocks are a third.
+    """
+    length = min(_ROW, -(-frames // 3))
+    first = np.random.default_rng(0).integers(0, frames, (_RESAMPLES, -(-frames // length), 1))
+    chosen = ((first + np.arange(length)) % frames).reshape(_RESAMPLES, -1)[:, :frames]
+    return np.stack([np.bincount(row, minlength=frames) for row in chosen])
