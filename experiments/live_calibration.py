@@ -24,7 +24,7 @@ from ssldm.forecast.nowcaster import Nowcaster
 from ssldm.radar.archive import open_archive
 from ssldm.radar.observations import NAME
 from ssldm.service.calibration import curve_of
-from ssldm.service.skill import CLASSES, SAMPLED
+from ssldm.service.skill import CLASSES, SAMPLED, classes_of
 
 MEMBERS, SIDE, EVERY = 20, 256, 3
 THRESHOLDS = (0.5, 2.0, 5.0, 10.0)
@@ -116,7 +116,7 @@ def _corrected(
     prior: float,
 ) -> NDArray[np.float64]:
     """Shares of members as a service corrects them, by the events and pixels of each in so many frames."""
-    classes = np.ceil(share * CLASSES - 1e-6).astype(int)
+    classes = classes_of(share)
     sums = [np.bincount(classes, each, CLASSES + 1) for each in (share * pixels, events, pixels)]
     if not sums[2][1:].any():
         return share

@@ -85,6 +85,11 @@ def score_frame(store: Store, domain: str, frame: xr.DataArray, thresholds: Sequ
     return {"frame": stamp_of(time), "leads": leads, "reliability": reliability}
 
 
+def classes_of(probability: NDArray[Any]) -> NDArray[np.int64]:
+    """The class of each probability, 0 to `CLASSES`."""
+    return np.ceil(probability * CLASSES - _ROUNDING).astype(np.int64)
+
+
 def _reliability_sums(
     members: NDArray[np.float32],
     observed: NDArray[np.float32],
@@ -95,7 +100,7 @@ def _reliability_sums(
     sums = np.zeros((len(thresholds), CLASSES + 1, len(_SUMS)))
     for i, threshold in enumerate(thresholds):
         probability = (members >= threshold).mean(axis=0)
-        cls = np.ceil(probability * CLASSES - _ROUNDING).astype(np.int64)
+        cls = classes_of(probability)
         issued = calibrated(probability, calibration, threshold)
         terms = probability, issued, observed >= threshold, np.ones_like(probability)
         for k, values in enumerate(terms):
